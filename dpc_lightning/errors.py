@@ -1,0 +1,74 @@
+"""Every error that this package raises on purpose.
+
+```
+DpcError
+├── ConfigError       a setting is wrong; the message names the YAML key        (also a ValueError)
+├── DataError         a file, a row or an image is wrong; names file and row    (also a ValueError)
+├── RunDirError       the folder of a run cannot be used                        (also an OSError)
+├── PurchaseError     a purchase was refused; nothing was charged or written
+│   ├── BudgetExceededError    more labels than are left
+│   ├── InvalidIndexError      unknown, negative, fractional or repeated indices
+│   ├── LedgerError            the ledger is corrupt, foreign or of another version
+│   └── OracleError            the oracle failed or gave labels of a wrong shape
+├── AcquisitionError  a rule was given, or gave, something that is no pool or no pick
+└── LabelsPendingError  people have been asked and have not answered yet; start again later
+```
+"""
+
+__all__ = [
+    "AcquisitionError",
+    "BudgetExceededError",
+    "ConfigError",
+    "DataError",
+    "DpcError",
+    "InvalidIndexError",
+    "LabelsPendingError",
+    "LedgerError",
+    "OracleError",
+    "PurchaseError",
+    "RunDirError",
+]
+
+
+class DpcError(Exception):
+    """Base of all errors of this package: the command line prints its message without a traceback."""
+
+
+class ConfigError(DpcError, ValueError):
+    """A setting is wrong. The message names the YAML key, what was expected, what came and the way out."""
+
+
+class DataError(DpcError, ValueError):
+    """A data file is wrong. The message names the file, the row where there is one, and the way out."""
+
+
+class RunDirError(DpcError, OSError):
+    """The folder of a run cannot be created, locked, written or resumed."""
+
+
+class PurchaseError(DpcError):
+    """A purchase was refused or could not be carried out."""
+
+
+class BudgetExceededError(PurchaseError):
+    """A purchase asked for more labels than the label budget has left."""
+
+
+class InvalidIndexError(PurchaseError):
+    """A purchase named indices that are unknown, negative, not integers, or repeated."""
+
+
+class LedgerError(PurchaseError):
+    """The ledger file is corrupt, belongs to another pool, or has another schema version."""
+
+
+class OracleError(PurchaseError):
+    """The oracle failed, or its answer is not a 0/1 table of the expected shape."""
+
+
+class AcquisitionError(DpcError, ValueError):
+    """An acquisition got a pool that it cannot work on, or returned something that is not a valid pick."""
+
+
+class LabelsPendingError(DpcError):
+    """The oracle has passed the request on to people; the labels come with a later start."""
