@@ -15,7 +15,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 LabelArray = NDArray[np.uint8]
 
-Need = Literal["logits", "embeddings"]
+Need = Literal["logits", "embeddings", "labelled_embeddings"]
 """What scoring can compute for an acquisition: nothing else is computed than what `Acquisition.needs` names."""
 
 

@@ -1,0 +1,30 @@
+"""Lightning callbacks: budgets, checkpoints, records, progress.
+
+The files stand in `callbacks/` at the top of the repository; their import name is `dpc_lightning.callbacks`.
+"""
+
+from dpc_lightning.callbacks.compute_budget import ComputeBudget
+from dpc_lightning.callbacks.label_budget import LabelBudget
+from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
+from dpc_lightning.callbacks.phase_records import PhaseRecord, PhaseRecords
+from dpc_lightning.callbacks.phase_reset import PhaseReset
+from dpc_lightning.callbacks.purchase_log import PurchaseLog
+from dpc_lightning.callbacks.purchase_progress import PurchaseProgress
+from dpc_lightning.callbacks.run_checkpoint import RunCheckpoint
+from dpc_lightning.callbacks.step_seed import StepSeed
+from dpc_lightning.callbacks.weight_averaging import WeightAveraging
+
+__all__ = [
+    "ComputeBudget",
+    "LabelBudget",
+    "PhaseCallback",
+    "PhaseRecord",
+    "PhaseRecords",
+    "PhaseReset",
+    "PurchaseLog",
+    "PurchaseProgress",
+    "PurchaseRecord",
+    "RunCheckpoint",
+    "StepSeed",
+    "WeightAveraging",
+]

@@ -1,0 +1,52 @@
+"""The base of callbacks that know phases and purchases."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from numpy.typing import NDArray
+
+from dpc_lightning.purchase.plan import Phase
+
+__all__ = ["PhaseCallback", "PurchaseRecord"]
+
+
+@dataclass(frozen=True)
+class PurchaseRecord:
+    """What one round bought.
+
+    Attributes:
+        round: number of the round, from 1.
+        indices: `(n,)` int64, image indices in order of preference.
+        scores: `(n,)` float32, score of each when it was picked; NaN for rules without one.
+        labels: `(n, C)` uint8.
+        labels_left: what is left of the label budget after this purchase.
+        score_seconds: seconds that scoring the pool took.
+        pick_seconds: seconds that picking took.
+        replayed: whether the picks came from the ledger, because an earlier start had made them already.
+    """
+
+    round: int
+    indices: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    labels_left: int
+    score_seconds: float
+    pick_seconds: float
+    replayed: bool
+
+
+class PhaseCallback(Callback):
+    """A Lightning callback with four more hooks, which `PurchaseLoop` calls on every rank."""
+
+    def on_phase_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
+        """A phase begins; its network, optimizers and data are in place. Not called when a phase is resumed."""
+
+    def on_phase_end(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
+        """A phase has trained its last epoch, or was stopped."""
+
+    def on_round_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
+        """A round begins: the pool is about to be scored by the model of the phase before."""
+
+    def on_purchase(self, trainer: Trainer, pl_module: LightningModule, record: PurchaseRecord) -> None:
+        """A round has bought labels; they are in the ledger and in the data, training on them has not begun."""

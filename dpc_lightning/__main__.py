@@ -1,0 +1,119 @@
+"""The one front door: `python -m dpc_lightning COMMAND …`."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dpc_lightning.errors import DpcError, LabelsPendingError
+
+__all__ = ["main"]
+
+# albumentations asks the network for a newer version when it is imported; a training run has no use for the answer
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+HELP = """\
+Decide which labels to buy, buy each exactly once, train on all you own.
+
+usage: dpc-lightning COMMAND …      (or: python -m dpc_lightning COMMAND …)
+
+commands:
+  fit        pretrain, buy labels in rounds, train on them, evaluate, test
+  validate   validate the final model of a run
+  test       test the final model of a run
+  predict    write probabilities and decisions for a folder of images
+  data       make, convert or check a data root
+
+`COMMAND --help` explains each. `fit --print_config` prints every setting with its default.
+Start with: python -m dpc_lightning fit --config quickstart
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: words after the program's name; None for those of the process.
+
+    Returns:
+        The exit status: 0 for success, 1 for a failed check, 2 for an error that the message explains.
+
+    Example:
+        >>> main(["--help"])  # doctest: +ELLIPSIS
+        Decide which labels to buy, ...
+        0
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help"}:
+        print(HELP, end="")  # noqa: T201  this is what the command is for
+        return 0
+    if words[0] == "--version":
+        from dpc_lightning import __version__  # noqa: PLC0415
+
+        print(__version__)  # noqa: T201
+        return 0
+    command = COMMANDS.get(words[0])
+    if command is None:
+        print(f"There is no command `{words[0]}`.\n\n{HELP}", end="", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        return command(words)
+    except LabelsPendingError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 0
+    except DpcError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+
+
+def _train(words: Sequence[str]) -> int:
+    from dpc_lightning.cli import run  # noqa: PLC0415  commands that do not train import no Lightning
+
+    run_dir = run(_with_packaged_configs(words))
+    if run_dir is not None:
+        from dpc_lightning.report import draw_purchases, print_run  # noqa: PLC0415
+
+        draw_purchases(run_dir)
+        print_run(run_dir)
+    return 0
+
+
+def _predict(words: Sequence[str]) -> int:
+    from dpc_lightning.predictions import main as predict  # noqa: PLC0415
+
+    return predict(words[1:])
+
+
+def _data(words: Sequence[str]) -> int:
+    from dpc_lightning.data.commands import main as data  # noqa: PLC0415
+
+    return data(words[1:])
+
+
+def _with_packaged_configs(words: Sequence[str]) -> list[str]:
+    """Let `--config quickstart` and `--config configs/quickstart.yaml` name the packaged file where no such file lies."""
+    from dpc_lightning.configs import config_path  # noqa: PLC0415
+
+    resolved = list(words)
+    for place, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag not in {"--config", "-c"}:
+            continue
+        given = value if equals else (words[place + 1] if place + 1 < len(words) else "")
+        if given and not Path(given).exists():
+            found = str(config_path(given.removeprefix("configs/")))
+            resolved[place if equals else place + 1] = f"{flag}={found}" if equals else found
+    return resolved
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "fit": _train,
+    "validate": _train,
+    "test": _train,
+    "predict": _predict,
+    "data": _data,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""`fit`, `validate`, `test` and `predict` by the Lightning CLI."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from typing_extensions import override
+
+from dpc_lightning.data.datamodule import PurchaseDataModule
+from dpc_lightning.errors import ConfigError
+from dpc_lightning.models.classifier import MultiLabelClassifier
+from dpc_lightning.models.recipe import Pipeline
+from dpc_lightning.purchase.plan import PurchasePlan
+from dpc_lightning.run_dir import RunDir
+from dpc_lightning.run_summary import write_summary
+from dpc_lightning.trainer import PurchaseTrainer
+
+__all__ = ["PurchaseCLI"]
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "logger": False,  # metrics.csv is always written; further loggers are named in YAML
+    "num_sanity_val_steps": 0,  # every phase validates soon enough
+    "log_every_n_steps": 10,
+    "enable_model_summary": False,
+}
+
+
+class PurchaseCLI(LightningCLI):
+    """The Lightning CLI with the groups `purchase:` and `evaluate:` and a folder for the run.
+
+    Args:
+        args: words of the command line; None for those of the process.
+        run: whether to carry out a sub-command; False only builds the objects.
+    """
+
+    trainer: PurchaseTrainer
+    model: MultiLabelClassifier
+    datamodule: PurchaseDataModule
+    run_dir: RunDir
+
+    def __init__(self, args: Sequence[str] | None = None, *, run: bool = True) -> None:
+        self._resources = ExitStack()
+        with self._resources:
+            super().__init__(
+                MultiLabelClassifier,
+                PurchaseDataModule,
+                trainer_class=PurchaseTrainer,
+                trainer_defaults=TRAINER_DEFAULTS,
+                save_config_callback=None,  # the run folder keeps and compares the configuration
+                seed_everything_default=0,
+                auto_configure_optimizers=False,  # one optimizer a stage, made anew for each phase
+                load_from_checkpoint_support=False,
+                args=None if args is None else list(args),
+                run=run,
+            )
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--run_dir",
+            type=str | None,
+            default=None,
+            help="Folder that holds everything of a run. Default: runs/<config name>/<time>. The same command with the "
+            "same folder goes on where the run stopped.",
+        )
+        parser.add_class_arguments(PurchasePlan, "purchase")
+        parser.add_class_arguments(Pipeline, "evaluate")
+        parser.link_arguments("evaluate", "model.evaluate", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.seed")
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> PurchaseTrainer:
+        built, config = self._group(self.config_init), self._group(self.config)
+        self.run_dir = RunDir.settle(config["run_dir"], _config_name(config), os.environ)
+        settings = {**built["trainer"], **kwargs}
+        callbacks = settings.pop("callbacks") or []
+        settings.pop("default_root_dir", None)
+        return PurchaseTrainer.with_purchase(
+            built["purchase"],
+            evaluate_epochs=built["evaluate"].epochs,
+            run_dir=self.run_dir,
+            seed=int(config["seed_everything"]),
+            callbacks=callbacks if isinstance(callbacks, list) else [callbacks],
+            **settings,
+        )
+
+    def before_fit(self) -> None:
+        """Take the run folder: rank 0 locks it and keeps the configuration in it."""
+        if self.trainer.is_global_zero:
+            self.run_dir.create()
+            self._resources.enter_context(self.run_dir.locked())
+            self.run_dir.keep_config(self._resolved())
+        self.run_dir.hand_on()
+
+    def after_fit(self) -> None:
+        """Test the evaluation's model and write the summary."""
+        self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+        if self.trainer.is_global_zero:
+            write_summary(self.run_dir, self.trainer, self.model, self.datamodule)
+
+    def _group(self, config: Any) -> Any:
+        return config[self.subcommand] if self.subcommand else config
+
+    def _resolved(self) -> str:
+        dumped = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        return yaml.safe_dump(dumped[self.subcommand], sort_keys=False)
+
+
+def _config_name(config: Any) -> str:
+    files = config.get("config") or []
+    return Path(str(files[-1])).stem if files else "defaults"

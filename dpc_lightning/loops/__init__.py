@@ -1,0 +1,16 @@
+"""The loop that buys: Lightning's fit loop, run phase after phase."""
+
+from dpc_lightning.loops.buyer import Bought, Buyer, StartModelWarning
+from dpc_lightning.loops.phased_fit_loop import PhasedFitLoop
+from dpc_lightning.loops.purchase_loop import PurchaseLoop
+from dpc_lightning.loops.scoring import ImageScores, score_images
+
+__all__ = [
+    "Bought",
+    "Buyer",
+    "ImageScores",
+    "PhasedFitLoop",
+    "PurchaseLoop",
+    "StartModelWarning",
+    "score_images",
+]

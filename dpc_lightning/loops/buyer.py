@@ -1,0 +1,217 @@
+"""One purchase: score the pool, pick, buy through the ledger, and tell every rank."""
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from lightning.pytorch.trainer import Trainer
+from numpy.typing import NDArray
+
+from dpc_lightning.acquisition.base import IntArray, LabelArray, PoolView, Selection
+from dpc_lightning.callbacks.phase_callback import PurchaseRecord
+from dpc_lightning.data.datamodule import PurchaseDataModule
+from dpc_lightning.loops.scoring import ImageScores, score_images
+from dpc_lightning.models.classifier import MultiLabelClassifier
+from dpc_lightning.purchase.export import write_purchases
+from dpc_lightning.purchase.ledger import Ledger
+from dpc_lightning.purchase.oracle import HiddenLabels
+from dpc_lightning.purchase.plan import PurchasePlan
+
+__all__ = ["Bought", "Buyer", "StartModelWarning"]
+
+T = TypeVar("T")
+
+
+class StartModelWarning(UserWarning):
+    """The model that is about to pick knows next to nothing."""
+
+
+@dataclass(frozen=True)
+class Bought:
+    """What is owned of the pool, in the order of purchase.
+
+    Attributes:
+        indices: `(n,)` int64, image indices.
+        labels: `(n, C)` uint8.
+    """
+
+    indices: IntArray
+    labels: LabelArray
+
+
+class Buyer:
+    """Carries out the purchases of a run. Rank 0 alone holds the ledger; what it does is broadcast, errors too.
+
+    Args:
+        trainer: the trainer of the run.
+        plan: budget, rule and oracle.
+        run_dir: folder of `ledger.sqlite` and `purchases.csv`.
+        seed: seed of the run; picks are a function of it, the round and the scores.
+    """
+
+    def __init__(self, trainer: Trainer, plan: PurchasePlan, run_dir: Path, seed: int) -> None:
+        self.trainer = trainer
+        self.plan = plan
+        self.run_dir = run_dir
+        self.seed = seed
+        self.start_model_informed: bool | None = None
+        """Whether the model that picked first was better than guessing; None before the first round."""
+        self._ledger: Ledger | None = None
+
+    def bought(self, data: PurchaseDataModule, rows: int | None = None) -> Bought:
+        """Read the first `rows` purchases (all by default) from the ledger, on every rank."""
+
+        def read() -> Bought:
+            purchases = self._open(data).purchases(rows)
+            return Bought(purchases.index, purchases.labels)
+
+        return self._on_rank_zero(read)
+
+    def has_picked(self, data: PurchaseDataModule, round_number: int) -> bool:
+        """Say whether the ledger holds a pick list for this round already."""
+        return self._on_rank_zero(lambda: self._open(data).picks(round_number) is not None)
+
+    def note(self, data: PurchaseDataModule, kind: str, **facts: int | float | str) -> None:
+        """Write a fact that a resume must know into the ledger."""
+        self._on_rank_zero(lambda: self._open(data).record_event(kind, dict(facts)))
+
+    def close(self) -> None:
+        """Close the ledger."""
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    def buy(
+        self, data: PurchaseDataModule, module: MultiLabelClassifier, round_number: int, quota: int
+    ) -> PurchaseRecord:
+        """Buy the labels of one round.
+
+        The pick list is written into the ledger before the oracle is asked. A run that was killed after that replays it.
+
+        Args:
+            data: the data; its bought images are not in the pool.
+            module: the model that scores.
+            round_number: the round, from 1.
+            quota: how many labels to buy; fewer if the pool is smaller.
+
+        Returns:
+            What was bought, equal on all ranks.
+        """
+        earlier = self._on_rank_zero(lambda: self._open(data).picks(round_number))
+        needs = set(self.plan.acquisition.needs) if earlier is None else set()
+        if self.plan.pseudo_labels is not None:
+            needs.add("logits")
+        start = time.monotonic()
+        pool = self._view(data, module, needs, round_number)
+        scored = time.monotonic()
+        if earlier is None and round_number == 1:
+            self._judge_start_model(data, module, pool)
+
+        def settle() -> PurchaseRecord:
+            ledger = self._open(data)
+            selection = earlier
+            if selection is None:
+                selection = self.plan.acquisition.select(pool, quota, self._generator(round_number))
+                ledger.record_picks(round_number, selection)
+            picked = time.monotonic()
+            labels = ledger.buy(selection.indices, round=round_number, scores=selection.scores)
+            write_purchases(self.run_dir / "purchases.csv", ledger.purchases(), data.pool.images, data.classes)
+            return PurchaseRecord(
+                round=round_number,
+                indices=selection.indices,
+                scores=selection.scores,
+                labels=labels,
+                labels_left=ledger.left,
+                score_seconds=scored - start,
+                pick_seconds=picked - scored,
+                replayed=earlier is not None,
+            )
+
+        record = self._on_rank_zero(settle)
+        self._offer_pseudo_labels(data, pool, record)
+        return record
+
+    def _open(self, data: PurchaseDataModule) -> Ledger:
+        if self._ledger is None:
+            oracle = self.plan.oracle
+            if isinstance(oracle, HiddenLabels):
+                table = data.hidden_labels()
+                if table is not None:
+                    oracle.attach(table)
+            self._ledger = Ledger.open(
+                self.run_dir / "ledger.sqlite",
+                oracle=oracle,
+                budget=self.plan.labels,
+                pool_size=len(data.pool),
+                classes=data.classes,
+                pool_fingerprint=data.pool.fingerprint,
+            )
+        return self._ledger
+
+    def _view(self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[str], number: int) -> PoolView:
+        with_features = "embeddings" in needs
+        indices = data.unlabelled.indices
+        empty = ImageScores(np.zeros((len(indices), 0), np.float32), np.zeros((len(indices), 0), np.float32))
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        strategy = self.trainer.strategy
+        pool = empty
+        if needs & {"logits", "embeddings"}:
+            batches = data.pool_loader(rank, world)
+            pool = score_images(module, strategy, batches, len(indices), embeddings=with_features)
+        owned = data.aggregated
+        owned_features = np.zeros((len(owned), 0), np.float32)
+        if "labelled_embeddings" in needs:
+            batches = data.labelled_loader(rank, world)
+            owned_features = score_images(module, strategy, batches, len(owned), embeddings=True).embeddings
+        return PoolView(
+            indices=indices,
+            logits=pool.logits,
+            embeddings=pool.embeddings,
+            labelled_labels=owned.labels,
+            labelled_embeddings=owned_features,
+            f1=module.class_f1,
+            thresholds=module.thresholds,
+            budget_left=self.plan.labels - len(data.bought),
+            round=number,
+        )
+
+    def _generator(self, round_number: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([self.seed, round_number], spawn_key=(1,)))
+
+    def _judge_start_model(self, data: PurchaseDataModule, module: MultiLabelClassifier, pool: PoolView) -> None:
+        score = module.validation_map
+        guess = float(pool.prevalence.mean())
+        self.start_model_informed = score >= guess + 0.2 * (1 - guess)
+        if not self.start_model_informed:
+            warnings.warn(
+                f"The model that picks first knows next to nothing: its validation mAP is {score:.2f}, guessing gives "
+                f"{guess:.2f}. Rules that trust it can fall below random. Train it longer (`purchase.pretrain_epochs`), "
+                f"give more than {len(data.labelled)} labelled images, or buy the first round by `Random`.",
+                StartModelWarning,
+                stacklevel=2,
+            )
+
+    def _offer_pseudo_labels(self, data: PurchaseDataModule, pool: PoolView, record: PurchaseRecord) -> None:
+        certain = self.plan.pseudo_labels
+        if certain is None:
+            return
+        bound = np.log(certain / (1 - certain))
+        confident = (np.abs(pool.logits) >= bound).all(axis=1) & ~np.isin(pool.indices, record.indices)
+        data.set_pseudo_labels(pool.indices[confident], (pool.logits[confident] > 0).astype(np.uint8))
+
+    def _on_rank_zero(self, work: Callable[[], T]) -> T:
+        """Do something on rank 0 and give its result, or raise its error, on every rank."""
+        outcome: T | Exception | None = None
+        if self.trainer.is_global_zero:
+            try:
+                outcome = work()
+            except Exception as error:  # noqa: BLE001  an error on rank 0 must end the others too, not leave them waiting
+                outcome = error
+        outcome = self.trainer.strategy.broadcast(outcome)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome  # type: ignore[return-value]  # None only if `work` returns it

@@ -1,0 +1,101 @@
+"""`summary.json`: the result of a run, in numbers."""
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from dpc_lightning.atomic import atomic_write
+from dpc_lightning.callbacks.phase_records import PhaseRecords
+from dpc_lightning.data.datamodule import PurchaseDataModule
+from dpc_lightning.errors import RunDirError
+from dpc_lightning.models.classifier import MultiLabelClassifier
+from dpc_lightning.models.metrics import Scores
+from dpc_lightning.purchase.ledger import Ledger
+from dpc_lightning.run_dir import RunDir
+from dpc_lightning.trainer import PurchaseTrainer
+
+__all__ = ["write_summary"]
+
+PACKAGES = ("dpc-lightning", "lightning", "torch", "torchvision", "timm", "torchmetrics", "albumentations", "numpy")
+
+
+def write_summary(
+    run_dir: RunDir, trainer: PurchaseTrainer, module: MultiLabelClassifier, data: PurchaseDataModule
+) -> None:
+    """Write the summary of a finished run; it is the last file that a run writes.
+
+    Args:
+        run_dir: the folder of the run, with its ledger.
+        trainer: the trainer after fit and test.
+        module: the tested model.
+        data: the data of the run.
+
+    Raises:
+        RunDirError: if the file cannot be written, or if the model was not tested.
+    """
+    scores = module.test_scores
+    if scores is None:
+        msg = f"Cannot write {run_dir.summary}: the model was not tested."
+        raise RunDirError(msg)
+    loop = trainer.purchase_loop
+    with Ledger.read(run_dir.ledger) as ledger:
+        purchases, head = ledger.purchases(), ledger.head
+    summary = {
+        "label_budget": loop.plan.labels,
+        "labels_bought": len(purchases.index),
+        "compute_budget_s": loop.compute_budget.seconds,
+        "compute_spent_s": round(loop.compute_budget.spent, 3),
+        "compute_budget_exhausted": loop.compute_budget.exhausted,
+        "rounds": int(purchases.round.max()) if len(purchases.index) else 0,
+        "rounds_planned": loop.plan.rounds,
+        "acquisition": type(loop.plan.acquisition).__name__,
+        "start_model_informed": loop.buyer.start_model_informed,
+        "test": test_scores(scores),
+        "seed": loop.seed,
+        "classes": list(data.classes),
+        "images": {
+            "training": len(data.labelled),
+            "pool": len(data.pool),
+            "validation": len(data.validation),
+            "test": len(data.test_set),
+        },
+        "phases": [asdict(record) | {"seconds": round(record.seconds, 3)} for record in phase_records(trainer)],
+        "ledger_head": head,
+        "versions": versions(),
+        "hardware": hardware(trainer),
+    }
+    atomic_write(run_dir.summary, json.dumps(summary, indent=2) + "\n")
+
+
+def test_scores(scores: Scores) -> dict[str, Any]:
+    """Give the scores on the test set as plain numbers; a class without positives has no F1 and is named."""
+    return {
+        "f1_macro": scores.f1_macro,
+        "f1_macro_at_half": scores.f1_macro_at_half,
+        "map": scores.map,
+        "exact_match": scores.exact_match,
+        "f1_per_class": dict(scores.f1_per_class),
+        "classes_without_positives": list(scores.classes_without_positives),
+    }
+
+
+def phase_records(trainer: PurchaseTrainer) -> list[Any]:
+    """Find the records of the phases among the trainer's callbacks."""
+    return [record for each in trainer.callbacks if isinstance(each, PhaseRecords) for record in each.records]
+
+
+def versions() -> dict[str, str]:
+    """Name the versions that a result depends on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def hardware(trainer: PurchaseTrainer) -> dict[str, str | int]:
+    """Name the kind of machine that the run used."""
+    return {
+        "accelerator": type(trainer.accelerator).__name__,
+        "ranks": trainer.world_size,
+        "precision": str(trainer.precision),
+        "machine": platform.machine(),
+    }
