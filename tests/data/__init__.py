@@ -1,0 +1,1 @@
+"""Tests of dpc_lightning.data."""
