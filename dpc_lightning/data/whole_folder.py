@@ -1,16 +1,18 @@
-"""Write a folder completely or not at all, with several processes wanting the same one."""
+"""Write a data root completely or not at all, with several processes wanting the same one, and say what it holds."""
 
 import contextlib
-import fcntl
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 
+from filelock import FileLock
+
 from dpc_lightning.errors import DataError
 
-__all__ = ["whole_folder"]
+__all__ = ["check_description", "whole_folder", "write_description"]
 
 
 @contextlib.contextmanager
@@ -18,7 +20,7 @@ def whole_folder(root: Path) -> Iterator[Path | None]:
     """Give an empty folder beside `root` to write into; it becomes `root` when the block ends without an error.
 
     A second process that wants the same root waits until the first is done. Folders that a killed process left behind
-    are removed. Nothing is ever added to, or taken from, a root that exists.
+    are removed; an empty file `.<root>.lock` stays beside the root. Nothing is ever added to a root that exists.
 
     Args:
         root: the folder to make; it may exist if it is empty.
@@ -41,9 +43,12 @@ def whole_folder(root: Path) -> Iterator[Path | None]:
     if not root.name:
         msg = f"{root} cannot be a data root. Name a folder inside it."
         raise DataError(msg)
+    if _occupied(root):  # complete, since it got its name at the end; no lock is needed, and the place may be read-only
+        yield None
+        return
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(root.with_name(f".{root.name}.lock")):
+        with FileLock(root.with_name(f".{root.name}.lock")):
             if _occupied(root):
                 yield None
                 return
@@ -62,6 +67,55 @@ def whole_folder(root: Path) -> Iterator[Path | None]:
         raise DataError(msg) from error
 
 
+def write_description(folder: Path, name: str, made_from: Mapping[str, object]) -> None:
+    """Write what a data root was made from, as JSON.
+
+    Args:
+        folder: the data root.
+        name: name of the file.
+        made_from: settings and version; JSON types only.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    (folder / name).write_text(json.dumps(made_from, indent=2) + "\n", encoding="utf-8")
+
+
+def check_description(root: Path, name: str, made_from: Mapping[str, object], maker: str) -> None:
+    """Make sure that a root was made from exactly these settings.
+
+    Args:
+        root: a data root that exists.
+        name: name of the file that `write_description` wrote.
+        made_from: the settings and version to compare with.
+        maker: what would have made it, for the message.
+
+    Raises:
+        DataError: if the root has no such file or was made from anything else; names what differs.
+    """
+    way_out = "Choose another root, or remove the folder to have it written again."
+    file = root / name
+    if not file.is_file():
+        msg = f"{root} exists and has no {name}: it was not made by {maker}, and is left untouched. {way_out}"
+        raise DataError(msg)
+    try:
+        there = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        msg = f"Expected {file} to be JSON written by {maker}, but: {error}. {way_out}"
+        raise DataError(msg) from error
+    if not isinstance(there, dict):
+        msg = f"Expected {file} to be a JSON object written by {maker}. {way_out}"
+        raise DataError(msg)
+    differences = [
+        f"{key} is {there.get(key)!r} there and {made_from.get(key)!r} here"
+        for key in sorted(made_from.keys() | there.keys())
+        if there.get(key) != made_from.get(key)
+    ]
+    if differences:
+        msg = f"{root} was made by {maker} from other settings: {'; '.join(differences)}. {way_out}"
+        raise DataError(msg)
+
+
 def _occupied(root: Path) -> bool:
     if not root.exists():
         return False
@@ -69,23 +123,6 @@ def _occupied(root: Path) -> bool:
         msg = f"Expected {root} to be a folder or to be free, but it is a file. Choose another root."
         raise DataError(msg)
     return any(root.iterdir())
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock file; it is removed at the end, so a lock taken on a removed file is taken again on the new one."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if os.fstat(descriptor).st_ino == path.stat().st_ino:
-                break
-        os.close(descriptor)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
 
 
 def _literal(name: str) -> str:

@@ -19,8 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import dpc_lightning
 from dpc_lightning.data.synthetic.settings import CLASSES, SPLITS, SheetSettings, Split
 from dpc_lightning.data.synthetic.worker import Row, Stretch, image_name, write_stretches
-from dpc_lightning.data.whole_folder import whole_folder
-from dpc_lightning.errors import DataError
+from dpc_lightning.data.whole_folder import check_description, whole_folder, write_description
+from dpc_lightning.errors import ConfigError, DataError
 
 __all__ = ["GENERATOR_VERSION", "SETTINGS_FILE", "write_sheets"]
 
@@ -52,59 +52,29 @@ def write_sheets(root: Path, settings: SheetSettings, *, workers: int | None = N
 
     Raises:
         DataError: if `root` holds anything else, or cannot be written.
+        ConfigError: if `workers` is not a positive number.
     """
     with whole_folder(root) as folder:
         if folder is None:
-            _check_same(root, settings)
+            check_description(root, SETTINGS_FILE, _description(settings), "`data.generator`")
             return
         stretches = _stretches(settings)
-        for split in SPLITS:
-            if settings.count(split):
-                (folder / split / "images").mkdir(parents=True)
+        splits = [split for split in SPLITS if settings.count(split) or split != "validation"]
+        for split in splits:
+            (folder / split / "images").mkdir(parents=True)
         count = _worker_count(settings, workers)
         finished = (
             write_stretches(folder, settings, stretches) if count == 1 else _spread(folder, settings, stretches, count)
         )
         with closing(finished):
             rows = _collect(finished, settings, progress=progress)
-        for split in SPLITS:
-            if settings.count(split):
-                _write_labels(folder / split / "labels.csv", rows[split])
-        (folder / SETTINGS_FILE).write_text(json.dumps(_description(settings), indent=2) + "\n", encoding="utf-8")
+        for split in splits:
+            _write_labels(folder / split / "labels.csv", rows[split])
+        write_description(folder, SETTINGS_FILE, _description(settings))
 
 
 def _description(settings: SheetSettings) -> dict[str, object]:
-    return {
-        "generator": "dpc_lightning.data.synthetic",
-        "version": GENERATOR_VERSION,
-        "settings": settings.as_dict(),
-    }
-
-
-def _check_same(root: Path, settings: SheetSettings) -> None:
-    """Accept a root that holds exactly these sheets."""
-    path = root / SETTINGS_FILE
-    way_out = "Choose another root, or remove the folder to have it written again."
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-        settings_there = dict(there["settings"])
-    except FileNotFoundError:
-        msg = f"{root} exists and has no {SETTINGS_FILE}: it was not generated, and is left untouched. {way_out}"
-        raise DataError(msg) from None
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f"{path} cannot be read as the settings of generated sheets ({error!r}). {way_out}"
-        raise DataError(msg) from error
-    asked = settings.as_dict()
-    differences = [
-        f"{name} is {settings_there.get(name)!r} there and {asked.get(name)!r} here"
-        for name in sorted(asked.keys() | settings_there.keys())
-        if settings_there.get(name) != asked.get(name)
-    ]
-    if there.get("version") != GENERATOR_VERSION:
-        differences.append(f"the generator's version is {there.get('version')!r} there and {GENERATOR_VERSION} here")
-    if differences:
-        msg = f"{root} holds sheets of other settings than `data.generator`: {'; '.join(differences)}. {way_out}"
-        raise DataError(msg)
+    return {"generator": "dpc_lightning.data.synthetic", "version": GENERATOR_VERSION, **settings.as_dict()}
 
 
 def _stretches(settings: SheetSettings) -> list[Stretch]:
@@ -119,7 +89,7 @@ def _stretches(settings: SheetSettings) -> list[Stretch]:
 def _worker_count(settings: SheetSettings, workers: int | None) -> int:
     if workers is not None and (isinstance(workers, bool) or workers < 1):
         msg = f"Expected `workers` to be a whole number of at least 1 or null, but got {workers!r}."
-        raise DataError(msg)
+        raise ConfigError(msg)
     pixels = sum(settings.count(split) for split in SPLITS) * settings.px**2
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     most = min(cores, max(1, pixels // _WORKER_PIXELS)) if workers is None else workers
