@@ -1,0 +1,146 @@
+"""Exact D² sampling of outer products `r ⊗ h` that are never formed."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpc_lightning.acquisition.base import FloatArray, IntArray
+
+__all__ = ["OuterProducts", "d2_sample"]
+
+Doubles = NDArray[np.float64]
+
+ROWS: Final = 4_096
+"""Rows that a pass over the pool holds in float64 at once."""
+
+ZERO: Final = 1e-10
+"""A squared distance below this share of the two squared norms is rounding: the points are the same."""
+
+
+class OuterProducts:
+    """The points `g_i = r_i ⊗ h_i`, as a matrix that is never formed.
+
+    The inner product of outer products is the product of inner products, so that
+    `|g_i - g_j|² = |r_i|²|h_i|² + |r_j|²|h_j|² - 2 (r_i·r_j)(h_i·h_j)` costs C + D multiplications, not C · D.
+
+    Args:
+        left: `(N, C)` float64, the r.
+        right: `(N, D)` float32 or float16, the h; may be memory-mapped, is read in blocks.
+    """
+
+    def __init__(self, left: Doubles, right: FloatArray) -> None:
+        self.left = left
+        self.right = right
+        self.norms: Doubles = np.empty(len(left))
+        """`(N,)` squared norms."""
+        for start in range(0, len(left), ROWS):
+            block = slice(start, start + ROWS)
+            rows = right[block].astype(np.float64)
+            self.norms[block] = np.square(left[block]).sum(axis=1) * np.square(rows).sum(axis=1)
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def distances(self, rows: IntArray | slice, others: IntArray) -> Doubles:
+        """Squared distances, never below 0; exactly 0 for equal points.
+
+        Args:
+            rows: `(m,)` rows.
+            others: `(k,)` rows.
+
+        Returns:
+            `(m, k)` float64.
+        """
+        both = self.norms[rows][:, None] + self.norms[others]
+        inner = self.left[rows] @ self.left[others].T
+        inner *= self.right[rows].astype(np.float64) @ self.right[others].astype(np.float64).T
+        squares = both - 2 * inner
+        squares[squares <= ZERO * both] = 0
+        return squares
+
+
+def d2_sample(points: OuterProducts, count: int, rng: np.random.Generator) -> tuple[IntArray, Doubles]:
+    """Draw points one after the other with probability proportional to the squared distance to the nearest one drawn.
+
+    The first is drawn in proportion to the squared distance to the origin. The others are drawn by rejection: a stale
+    distance is an upper bound, since distances only fall; propose in proportion to stale distances, accept with
+    probability true / stale. Whatever happened before, the next accepted point has exactly the wanted distribution, and
+    only proposed rows are read. When most proposals are refused, all distances are brought up to date in one pass.
+    Where every distance is 0 (duplicates), the rest is drawn uniformly among the rows not drawn yet.
+
+    Cost: 2 to 3 passes over the pool as a rule, plus about two rows a draw; at worst a pass an eighth of a block.
+    Memory: 3 float64 a row, a block of rows, and the rows drawn.
+
+    Args:
+        points: N points.
+        count: how many to draw, at most N.
+        rng: the only source of randomness.
+
+    Returns:
+        `(count,)` distinct rows in the order drawn and `(count,)` squared distances at the time of drawing.
+
+    Source:
+        Arthur and Vassilvitskii, k-means++: the advantages of careful seeding, SODA 2007.
+    """
+    return _Sampler(points, count, rng).run()
+
+
+class _Sampler:
+    def __init__(self, points: OuterProducts, count: int, rng: np.random.Generator) -> None:
+        self.points = points
+        self.count = count
+        self.rng = rng
+        self.bound = points.norms.copy()
+        self.known = 0  # draws that `bound` takes into account in every row
+        self.drawn: list[int] = []
+        self.squares: list[float] = []
+
+    def run(self) -> tuple[IntArray, Doubles]:
+        while len(self.drawn) < self.count:
+            total = np.cumsum(self.bound)
+            if total[-1] <= 0:
+                self._draw_uniformly()
+                break
+            proposed = 1 if not self.drawn else min(max(16, 2 * (self.count - len(self.drawn))), 256)
+            accepted = self._try(total, proposed)
+            if len(self.drawn) < self.count and (len(self.drawn) == 1 or accepted < proposed / 8):
+                self._refresh()
+        return np.array(self.drawn, dtype=np.int64), np.array(self.squares)
+
+    def _try(self, total: Doubles, proposed: int) -> int:
+        rows = np.searchsorted(total, self.rng.random(proposed) * total[-1], side="right")
+        rows = np.minimum(rows, np.searchsorted(total, total[-1]))  # rounding must not lead past the last possible row
+        heights = self.rng.random(proposed) * self.bound[rows]
+        true = self.bound[rows]
+        missed = np.array(self.drawn[self.known :], dtype=np.int64)
+        if len(missed):
+            true = np.minimum(true, self.points.distances(rows, missed).min(axis=1))
+        mutual = self.points.distances(rows, rows) if proposed > 1 else np.zeros((1, 1))
+        before = len(self.drawn)
+        for position in range(proposed):
+            if heights[position] < true[position]:
+                self.drawn.append(int(rows[position]))
+                self.squares.append(float(true[position]))
+                if len(self.drawn) == self.count:
+                    break
+                np.minimum(true, mutual[position], out=true)
+                true[rows == rows[position]] = 0
+        np.minimum.at(self.bound, rows, true)
+        return len(self.drawn) - before
+
+    def _refresh(self) -> None:
+        missed = np.array(self.drawn[self.known :], dtype=np.int64)
+        first = self.known == 0  # the distance to the origin is no bound of the distance to the first draw
+        for start in range(0, len(self.points), ROWS):
+            block = slice(start, start + ROWS)
+            nearest = self.points.distances(block, missed).min(axis=1)
+            self.bound[block] = nearest if first else np.minimum(self.bound[block], nearest)
+        self.bound[self.drawn] = 0
+        self.known = len(self.drawn)
+
+    def _draw_uniformly(self) -> None:
+        left = np.setdiff1d(np.arange(len(self.points)), self.drawn)
+        more = self.rng.choice(left, self.count - len(self.drawn), replace=False)
+        self.drawn.extend(more.tolist())
+        self.squares.extend([0.0] * len(more))

@@ -1,0 +1,86 @@
+"""Probabilities and entropies from logits, exact at both ends, and the best rows of a score."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpc_lightning.acquisition.base import FloatArray, IntArray
+
+__all__ = ["binary_entropy", "blocks", "sigmoid", "top_rows"]
+
+Doubles = NDArray[np.float64]
+
+ROWS: Final = 32_768
+"""Rows a block: large enough to hide the cost of a call, small enough for the cache."""
+
+
+def blocks(rows: int) -> Iterator[slice]:
+    """Cut rows into blocks; the last one may be shorter.
+
+    Example:
+        >>> list(blocks(40_000))
+        [slice(0, 32768, None), slice(32768, 40000, None)]
+    """
+    for start in range(0, rows, ROWS):
+        yield slice(start, min(start + ROWS, rows))
+
+
+def sigmoid(logits: FloatArray | Doubles) -> Doubles:
+    """Probabilities of logits, without overflow and without losing small ones.
+
+    Args:
+        logits: any shape.
+
+    Returns:
+        The same shape, float64 in [0, 1].
+
+    Example:
+        >>> sigmoid(np.array([-1e4, 0.0, 1e4])).tolist()
+        [0.0, 0.5, 1.0]
+    """
+    wide = logits.astype(np.float64)
+    small = np.exp(-np.abs(wide))
+    return np.where(wide >= 0, 1.0, small) / (1.0 + small)
+
+
+def binary_entropy(logits: FloatArray | Doubles) -> Doubles:
+    """Entropy in nats of a yes/no answer, from its logit z: `log(1 + e) + |z| · e / (1 + e)` with `e = exp(-|z|)`.
+
+    The formula in p gives NaN where p has been rounded to 0 or 1; this one gives 0.
+
+    Args:
+        logits: any shape, finite.
+
+    Returns:
+        The same shape, float64 in [0, log 2].
+
+    Example:
+        >>> binary_entropy(np.array([0.0, 1e4])).round(6).tolist()
+        [0.693147, 0.0]
+    """
+    size = np.abs(logits.astype(np.float64))
+    small = np.exp(-size)
+    return np.log1p(small) + size * small / (1.0 + small)
+
+
+def top_rows(scores: Doubles, count: int) -> IntArray:
+    """Rows of the largest scores, best first; of equal ones the smaller row.
+
+    Args:
+        scores: `(N,)`.
+        count: how many, at least 1 and at most N.
+
+    Returns:
+        `(count,)` int64.
+
+    Example:
+        >>> top_rows(np.array([1.0, 3.0, 1.0, 3.0]), 3).tolist()
+        [1, 3, 0]
+    """
+    least = np.partition(scores, len(scores) - count)[len(scores) - count]
+    above = np.flatnonzero(scores > least)
+    equal = np.flatnonzero(scores == least)[: count - len(above)]
+    above = above[np.argsort(-scores[above], kind="stable")]
+    return np.concatenate([above, equal]).astype(np.int64)
