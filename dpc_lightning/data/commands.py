@@ -8,8 +8,9 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from rich.console import Console
 
-from dpc_lightning.data.check import check_root, print_report
+from dpc_lightning.data.check import check_root
 from dpc_lightning.data.converters.deeppcb import TileSettings, convert_deeppcb
+from dpc_lightning.data.root_report import print_report
 from dpc_lightning.data.synthetic.settings import SPLITS, SheetSettings
 from dpc_lightning.data.synthetic.writer import write_sheets
 from dpc_lightning.errors import DpcError

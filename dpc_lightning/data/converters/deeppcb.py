@@ -237,7 +237,7 @@ def _read_boxes(file: Path, width: int, height: int) -> NDArray[np.int64]:
             raise DataError(msg)
         if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
             msg = (
-                f"Expected a box inside the board of {width} x {height} pixels in row {row} of {file}, with x1 < x2 and "
+                f"Expected a box inside the board of {width} x {height} in row {row} of {file}, with x1 < x2 and "
                 f"y1 < y2, but got {x1} {y1} {x2} {y2}."
             )
             raise DataError(msg)
@@ -274,7 +274,7 @@ def _too_few(boards: Sequence[Board], settings: TileSettings, split: str, missin
     counts = ", ".join(f"--{name} {count}" for name, count in asked.items())
     return (
         f"{len(boards)} boards give {there} tiles of {settings.tile} pixels, but {sum(asked.values())} are asked for "
-        f"({counts}), and a board is never shared by two splits: {split} lacks {missing}. Ask for less."
+        f"({counts}), and a board is never shared by two splits: {split} lacks {missing}."
     )
 
 

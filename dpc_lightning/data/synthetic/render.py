@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dpc_lightning.data.synthetic.scene import Band, Dent, Particle, Point, Scene, Scratch, Stain, draw_scene, stream
+from dpc_lightning.data.synthetic.draw import draw_scene, stream
+from dpc_lightning.data.synthetic.scene import Band, Dent, Particle, Point, Scene, Scratch, Stain
 from dpc_lightning.data.synthetic.settings import SheetSettings, Split
 
 __all__ = ["render", "render_image"]
