@@ -14,13 +14,15 @@ class Batch(TypedDict):
     """A batch from the data module.
 
     Keys:
-        index: `(B,)` int64, manifest indices.
+        index: `(B,)` int64, manifest indices; absent for the images of a folder.
+        name: B names of files; only for the images of a folder.
         image: `(B, 3, H, W)` uint8.
         label: `(B, C)` uint8, 0/1; absent in prediction.
         row: `(B,)` int64, positions in the validation or test set, by which repeated images are recognised.
     """
 
-    index: Tensor
+    index: NotRequired[Tensor]
+    name: NotRequired[list[str]]
     image: Tensor
     label: NotRequired[Tensor]
     row: NotRequired[Tensor]
@@ -30,12 +32,14 @@ class Prediction(TypedDict):
     """What is predicted for a batch.
 
     Keys:
-        index: `(B,)` int64, manifest indices.
+        index: `(B,)` int64, manifest indices, if the batch has them.
+        name: B names of files, if the batch has them.
         probabilities: `(B, C)` float32, averaged over the recipe's flips.
         embeddings: `(B, D)` float32, penultimate features of the unflipped images.
     """
 
-    index: Tensor
+    index: NotRequired[Tensor]
+    name: NotRequired[list[str]]
     probabilities: Tensor
     embeddings: NotRequired[Tensor]
 
