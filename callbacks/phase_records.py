@@ -1,6 +1,7 @@
 """What each phase was: its epochs, its images, its seconds."""
 
 import time
+from collections.abc import Sized
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from typing_extensions import override
 
 from dpc_lightning.callbacks.phase_callback import PhaseCallback
+from dpc_lightning.data.loaders import ResumableLoader
 from dpc_lightning.metrics_file import MetricsFile
 from dpc_lightning.purchase.plan import Phase
 
@@ -71,8 +73,8 @@ class PhaseRecords(PhaseCallback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        loader = cast("Any", trainer.train_dataloader)
-        self.records[-1].train_images = loader.images
+        loader = cast("ResumableLoader", trainer.train_dataloader)
+        self.records[-1].train_images = len(cast("Sized", loader.dataset))
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,14 +1,14 @@
 """`fit`, `validate`, `test` and `predict` by the Lightning CLI."""
 
+import logging
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
 from dpc_lightning.data.datamodule import PurchaseDataModule
@@ -20,7 +20,7 @@ from dpc_lightning.run_dir import RunDir
 from dpc_lightning.run_summary import write_summary
 from dpc_lightning.trainer import PurchaseTrainer
 
-__all__ = ["PurchaseCLI"]
+__all__ = ["PurchaseCLI", "run"]
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "logger": False,  # metrics.csv is always written; further loggers are named in YAML
@@ -58,6 +58,10 @@ class PurchaseCLI(LightningCLI):
                 args=None if args is None else list(args),
                 run=run,
             )
+
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        self.config = parser.parse_args(cast("list[str] | None", args))
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -109,6 +113,26 @@ class PurchaseCLI(LightningCLI):
     def _resolved(self) -> str:
         dumped = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         return yaml.safe_dump(dumped[self.subcommand], sort_keys=False)
+
+
+def run(words: Sequence[str]) -> RunDir | None:
+    """Carry out `fit`, `validate` or `test`.
+
+    Args:
+        words: words of the command line, the sub-command first.
+
+    Returns:
+        The folder of a finished `fit`, on the process that prints; None for every other.
+    """
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
+    done = PurchaseCLI(words)
+    return done.run_dir if done.subcommand == "fit" and done.trainer.is_global_zero else None
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell what a person wants to know of a run from what Lightning says in every one, and in every phase of ours."""
+    said = record.getMessage()
+    return not said.startswith(("💡", "GPU available", "TPU available", "`Trainer.fit` stopped", "Loading `train_dataloader`"))
 
 
 def _config_name(config: Any) -> str:

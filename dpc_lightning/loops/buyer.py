@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from lightning.pytorch.trainer import Trainer
 from numpy.typing import NDArray
 
@@ -160,13 +161,15 @@ class Buyer:
         strategy = self.trainer.strategy
         pool = empty
         if needs & {"logits", "embeddings"}:
-            batches = data.pool_loader(rank, world)
-            pool = score_images(module, strategy, batches, len(indices), embeddings=with_features)
+            rows = np.full(len(data.pool), -1)
+            rows[indices] = np.arange(len(indices))
+            share = ((torch.from_numpy(rows[batch["index"]]), batch["image"]) for batch in data.pool_loader(rank, world))
+            pool = score_images(module, strategy, share, len(indices), embeddings=with_features)
         owned = data.aggregated
         owned_features = np.zeros((len(owned), 0), np.float32)
         if "labelled_embeddings" in needs:
-            batches = data.labelled_loader(rank, world)
-            owned_features = score_images(module, strategy, batches, len(owned), embeddings=True).embeddings
+            share = ((batch["row"], batch["image"]) for batch in data.labelled_loader(rank, world))
+            owned_features = score_images(module, strategy, share, len(owned), embeddings=True).embeddings
         return PoolView(
             indices=indices,
             logits=pool.logits,

@@ -11,7 +11,7 @@ from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.label_budget import LabelBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
-from dpc_lightning.loops.buyer import Buyer
+from dpc_lightning.loops.buyer import Bought, Buyer
 from dpc_lightning.loops.phased_fit_loop import PhasedFitLoop
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.plan import Phase, PurchasePlan
@@ -60,13 +60,12 @@ class PurchaseLoop(PhasedFitLoop):
     def attach(self, module: MultiLabelClassifier, data: PurchaseDataModule) -> None:
         """Connect the data before the fit: Lightning restores it, and asks for its length, before this loop runs."""
 
-        def restore(rows: int) -> None:
-            bought = self.buyer.bought(data, rows)
-            data.set_bought(bought.indices, bought.labels)
-            data.enter_phase(self._view(self.phases[data.cursor], module))
+        def restore(cursor: int, rows: int) -> Bought:
+            data.enter_phase(self._view(self.phases[cursor], module))
+            return self.buyer.bought(data, rows)
 
-        data.on_restore = restore
-        data.enter_phase(self._view(self.phases[data.cursor], module))
+        data.restore = restore
+        data.enter_phase(self._view(self.phases[0], module))
 
     def first_phase(self) -> None:
         """Announce the pretraining."""
@@ -139,7 +138,6 @@ class PurchaseLoop(PhasedFitLoop):
 
     def _enter(self, phase: Phase) -> None:
         data, module = self._data, self._module
-        data.cursor = phase.cursor
         if phase.kind == "evaluate" or self.plan.round_start == "fresh":
             place = np.random.SeedSequence([self.seed, phase.cursor], spawn_key=(2,))
             stage = "evaluate" if phase.kind == "evaluate" else "purchase"
@@ -148,6 +146,7 @@ class PurchaseLoop(PhasedFitLoop):
         self.renew()
 
     def _announce(self, phase: Phase) -> None:
+        self._module.phase = phase.name
         for callback in self._listeners():
             callback.on_phase_start(self.trainer, self._module, phase)
 
@@ -160,6 +159,8 @@ class PurchaseLoop(PhasedFitLoop):
             batch_size=recipe.batch_size,
             augment=recipe.augment,
             blur=recipe.blur,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
         )
 
     def _listeners(self) -> Iterator[PhaseCallback]:
