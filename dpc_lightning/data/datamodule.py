@@ -156,6 +156,22 @@ class PurchaseDataModule(pl.LightningDataModule):
         return AggregatedDataset(self.labelled, self._opened().pool_store, *self._bought)
 
     @property
+    def bought(self) -> NDArray[np.int64]:
+        """Indices of the bought images, `(n,)`, in the order of purchase."""
+        return self._bought[0]
+
+    def pool_image(self, index: int) -> Pixels:
+        """Give an image of the pool as it is stored.
+
+        Args:
+            index: row of the pool's manifest.
+
+        Returns:
+            `(image_size, image_size, 3)` uint8, read-only.
+        """
+        return self._opened().pool_store.array[index]
+
+    @property
     def validation(self) -> LabelledDataset:
         """The images of `validation/`, or those set aside from training."""
         return self._opened().validation

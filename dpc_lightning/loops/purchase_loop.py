@@ -7,11 +7,12 @@ from typing import Any, cast
 import numpy as np
 from lightning.pytorch.trainer import Trainer
 
+from dpc_lightning.acquisition.base import IntArray, LabelArray
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.label_budget import LabelBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
-from dpc_lightning.loops.buyer import Bought, Buyer
+from dpc_lightning.loops.buyer import Buyer
 from dpc_lightning.loops.phased_fit_loop import PhasedFitLoop
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.plan import Phase, PurchasePlan
@@ -60,11 +61,12 @@ class PurchaseLoop(PhasedFitLoop):
     def attach(self, module: MultiLabelClassifier, data: PurchaseDataModule) -> None:
         """Connect the data before the fit: Lightning restores it, and asks for its length, before this loop runs."""
 
-        def restore(cursor: int, rows: int) -> Bought:
-            data.enter_phase(self._view(self.phases[cursor], module))
-            return self.buyer.bought(data, rows)
+        def fetch_bought(rows: int) -> tuple[IntArray, LabelArray]:
+            data.enter_phase(self._view(self.phases[data.cursor], module))
+            bought = self.buyer.bought(data, rows)
+            return bought.indices, bought.labels
 
-        data.restore = restore
+        data.fetch_bought = fetch_bought
         data.enter_phase(self._view(self.phases[0], module))
 
     def first_phase(self) -> None:
