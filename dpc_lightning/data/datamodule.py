@@ -363,7 +363,7 @@ class PurchaseDataModule(pl.LightningDataModule):
 
     def _train_set(self, view: TrainView) -> AggregatedDataset:
         indices, labels = self._bought if view.bought else (self._bought[0][:0], self._bought[1][:0])
-        if view.pseudo:
+        if view.pseudo and len(self._pseudo[0]):
             extra = ~np.isin(self._pseudo[0], self._bought[0])
             indices = np.concatenate([indices, self._pseudo[0][extra]])
             labels = np.concatenate([labels.reshape(-1, len(self.classes)), self._pseudo[1][extra]])
