@@ -1,5 +1,6 @@
 """Who answers what the label of an image is."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -8,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from dpc_lightning.acquisition.base import IntArray, LabelArray
-from dpc_lightning.errors import ConfigError, OracleError
+from dpc_lightning.errors import ConfigError, LabelsPendingError, OracleError
 
-__all__ = ["CallableOracle", "HiddenLabels", "Oracle", "checked_labels"]
+__all__ = ["CallableOracle", "HiddenLabels", "Oracle", "ask", "checked_labels"]
+
+logger = logging.getLogger(__name__)
 
 
 class Oracle(ABC):
@@ -165,6 +168,46 @@ def checked_labels(
         msg = f"{wanted}but it says {table[row, column]} for class column {column} of image index {indices[row]}."
         raise OracleError(msg)
     return table.astype(np.uint8)
+
+
+def ask(
+    oracle: Oracle, indices: IntArray, attempts: int, backoff_seconds: float, sleep: Callable[[float], None]
+) -> LabelArray:
+    """Ask an oracle, and again after a pause if it fails.
+
+    Args:
+        oracle: who is asked.
+        indices: `(n,)` int64.
+        attempts: how often, at least 1.
+        backoff_seconds: pause after the first failure; doubled after each further one.
+        sleep: waits so many seconds.
+
+    Returns:
+        What it answered, unchecked.
+
+    Raises:
+        OracleError: if it says so itself (that is not tried again), or if the last attempt failed.
+        LabelsPendingError: if people answer later.
+    """
+    for attempt in range(1, attempts):
+        try:
+            return oracle.label(indices.copy())
+        except (LabelsPendingError, OracleError):
+            raise
+        except Exception as error:  # noqa: BLE001  an oracle is somebody else's program and may fail in any way
+            pause = backoff_seconds * 2 ** (attempt - 1)
+            logger.warning("The oracle failed (%s: %s); asking again in %g s.", type(error).__name__, error, pause)
+            sleep(pause)
+    try:
+        return oracle.label(indices.copy())
+    except (LabelsPendingError, OracleError):
+        raise
+    except Exception as error:
+        msg = (
+            f"The oracle failed {attempts} times, last with {type(error).__name__}: {error}. The {len(indices)} labels "
+            "asked for stay charged; the next start asks again and charges nothing."
+        )
+        raise OracleError(msg) from error
 
 
 def _resolve(path: str) -> Callable[[list[int]], Sequence[Sequence[int]]]:

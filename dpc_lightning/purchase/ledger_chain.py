@@ -1,0 +1,107 @@
+"""The hash chain over the ledger's rows: whoever holds the head can tell whether any row was changed since."""
+
+import sqlite3
+from collections.abc import Iterator
+from hashlib import sha256
+from heapq import merge
+from typing import Final, NamedTuple
+
+from dpc_lightning.errors import LedgerError
+
+__all__ = ["GENESIS", "answer_text", "event_text", "link", "purchase_text", "verify_chain"]
+
+GENESIS: Final = sha256(b"dpc_lightning ledger").hexdigest()
+"""What the first row stands on."""
+
+
+class _Row(NamedTuple):
+    seq: int
+    name: str
+    text: str
+    digest: str
+
+
+def link(previous: str, text: str) -> str:
+    """Hash a row together with all rows before it.
+
+    Args:
+        previous: hash of the row before, 64 hexadecimal digits.
+        text: the row in its canonical form.
+
+    Returns:
+        sha256 as 64 hexadecimal digits.
+
+    Example:
+        >>> link(GENESIS, "1|purchase") == link(GENESIS, "1|purchase"), len(link(GENESIS, ""))
+        (True, 64)
+    """
+    return sha256(f"{previous}|{text}".encode()).hexdigest()
+
+
+def purchase_text(seq: int, number: int, round_number: int, image: int, score: float | None, time: float) -> str:  # noqa: PLR0917  the columns
+    """Canonical form of a row of `purchases`."""
+    return f"{seq}|purchase|{number}|{round_number}|{image}|{score!r}|{time!r}"
+
+
+def answer_text(seq: int, number: int, labels: str, time: float) -> str:
+    """Canonical form of a row of `answers`."""
+    return f"{seq}|answer|{number}|{labels}|{time!r}"
+
+
+def event_text(seq: int, kind: str, payload: str, time: float) -> str:
+    """Canonical form of a row of `events`."""
+    return f"{seq}|event|{time!r}|{kind}|{payload}"
+
+
+def verify_chain(connection: sqlite3.Connection, where: str, head: str | None = None) -> tuple[int, str]:
+    """Walk along the chain and compare every hash.
+
+    Args:
+        connection: an open ledger.
+        where: its name, for messages.
+        head: a hash that the chain had earlier (from `summary.json`, say); it must still occur.
+
+    Returns:
+        Number of rows and the hash of the last.
+
+    Raises:
+        LedgerError: naming the first row that was changed, moved or removed, or saying that the head is not there.
+    """
+    previous, count, seen = GENESIS, 0, head in {None, GENESIS}
+    for row in merge(_purchases(connection), _answers(connection), _events(connection), key=lambda row: row.seq):
+        count += 1
+        if row.seq != count:
+            msg = f"Ledger {where}: row {count} is missing (the next one is row {row.seq}, {row.name}). {_WAY_OUT}"
+            raise LedgerError(msg)
+        previous = link(previous, row.text)
+        if row.digest != previous:
+            msg = f"Ledger {where}: row {row.seq} ({row.name}) was changed or moved: its hash does not fit. {_WAY_OUT}"
+            raise LedgerError(msg)
+        seen = seen or previous == head
+    if not seen:
+        msg = f"Ledger {where}: no row has the hash {head}: rows at its end were removed, or it is another ledger."
+        raise LedgerError(f"{msg} {_WAY_OUT}")
+    return count, previous
+
+
+_WAY_OUT: Final = "The file was altered by something else than this program: restore it from a copy."
+
+
+def _purchases(connection: sqlite3.Connection) -> Iterator[_Row]:
+    query = "SELECT seq, number, round, image, score, time, hash FROM purchases ORDER BY seq"
+    for seq, number, round_number, image, score, time, digest in connection.execute(query):
+        text = purchase_text(seq, number, round_number, image, score, time)
+        yield _Row(seq, f"purchase {number}, image {image}", text, digest)
+
+
+def _answers(connection: sqlite3.Connection) -> Iterator[_Row]:
+    query = "SELECT seq, number, labels, time, hash FROM answers ORDER BY seq"
+    for seq, number, labels, time, digest in connection.execute(query):
+        yield _Row(seq, f"answer to purchase {number}", answer_text(seq, number, labels, time), digest)
+
+
+def _events(connection: sqlite3.Connection) -> Iterator[_Row]:
+    for seq, kind, payload, time, digest in connection.execute(
+        "SELECT seq, kind, payload, time, hash FROM events ORDER BY seq"
+    ):
+        yield _Row(seq, f"event {kind!r}", event_text(seq, kind, payload, time), digest)
