@@ -180,7 +180,7 @@ class UnlabelledDataset(Dataset[PoolItem]):
     ) -> None:
         left = np.ones(len(store), dtype=np.bool_)
         left[_indices(exclude, len(store), "bought indices")] = False
-        self.indices: NDArray[np.int64] = np.flatnonzero(left)
+        self.indices: NDArray[np.int64] = np.arange(len(store))[left]
         self._store = store
         self._transform = transform
 

@@ -113,7 +113,7 @@ def _cannot_write(cache_dir: Path, count: int, size: int, error: OSError) -> Dat
     full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     way_out = "Free some space" if full else "Make the folder writable"
     return DataError(
-        f"Expected to write decoded images ({needed:.0f} MB) to {cache_dir}, but: {error.strerror or error}. "
+        f"Expected to write decoded images ({needed:.1f} MB) to {cache_dir}, but: {error.strerror or error}. "
         f"{way_out} or name another folder by --data.cache_dir."
     )
 

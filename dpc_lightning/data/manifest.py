@@ -7,7 +7,8 @@ header, is its index for ever.
 
 import csv
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from dpc_lightning.data.atomic_file import write_atomically
+from dpc_lightning.data.csv_table import GROUP, IMAGE, CsvTable, check_classes, parse_labels, read_table
 from dpc_lightning.errors import DataError
 
 __all__ = [
@@ -27,9 +29,6 @@ __all__ = [
     "read_labelled",
     "read_pool",
 ]
-
-IMAGE = "image"
-GROUP = "group"
 
 
 @dataclass(frozen=True)
@@ -124,19 +123,18 @@ def read_labelled(folder: Path, classes: Sequence[str] | None = None) -> Labelle
         DataError: for a missing folder or file, no rows, wrong columns, a value that is not 0 or 1, a repeated name, a
             listed file that is absent, or a file that is not listed; names the file and the row.
     """
-    table = _open_table(folder, IMAGE)
-    found = _class_columns(table)
-    if not found:
+    table = _label_table(folder)
+    if not table.classes:
         msg = f"Expected a 0/1 column for each class after `{IMAGE}` in {table.file}, but it has none."
         raise DataError(msg)
     if classes is not None:
-        _check_classes(table.file, found, tuple(classes))
+        check_classes(table, tuple(classes))
     if not table.rows:
         msg = f"Expected at least one image in {table.file}, but it has a header only."
         raise DataError(msg)
     manifest = _manifest(folder, table)
     _compare_with_folder(manifest, table)
-    return LabelledTable(manifest, _parse_labels(table, found), found)
+    return LabelledTable(manifest, parse_labels(table), table.classes)
 
 
 def read_pool(folder: Path) -> Manifest:
@@ -157,7 +155,7 @@ def read_pool(folder: Path) -> Manifest:
             `labels.csv`, an order that contradicts the one used before, or an `index.csv` that cannot be written.
     """
     if (folder / "labels.csv").exists():
-        table = _open_table(folder, IMAGE)
+        table = _label_table(folder)
         manifest = _manifest(folder, table)
         _compare_with_folder(manifest, table)
         _check_against_index(manifest)
@@ -181,15 +179,14 @@ def read_hidden_labels(folder: Path, classes: Sequence[str], pool: Manifest) -> 
     """
     if not (folder / "labels.csv").exists():
         return None
-    table = _open_table(folder, IMAGE)
-    found = _class_columns(table)
-    if not found:
+    table = _label_table(folder)
+    if not table.classes:
         return None
-    _check_classes(table.file, found, tuple(classes))
+    check_classes(table, tuple(classes))
     if _manifest(folder, table).images != pool.images:
         msg = f"Expected {table.file} to list the {len(pool)} images of the pool as before, but its rows have changed."
         raise DataError(msg)
-    return _parse_labels(table, found)
+    return parse_labels(table)
 
 
 def check_groups(splits: Mapping[str, Manifest]) -> None:
@@ -244,86 +241,18 @@ def list_images(folder: Path) -> list[str]:
     return names
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A CSV file split into cells: the header, and each row with the number of its line in the file."""
-
-    file: Path
-    header: tuple[str, ...]
-    rows: list[tuple[int, list[str]]]
-
-
-def _open_table(folder: Path, needed: str, name: str = "labels.csv") -> _Table:
-    file = folder / name
+def _label_table(folder: Path) -> CsvTable:
+    file = folder / "labels.csv"
     if not file.is_file():
         list_images(folder)  # a missing folder is the better message
         msg = f"Expected {file} with the columns `{IMAGE}` and one for each class, but it is not there."
         raise DataError(msg)
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            table = _split_cells(file, stream)
-    except (UnicodeDecodeError, csv.Error) as error:
-        msg = f"Expected {file} to be a comma separated file in UTF-8, but: {error}. Save it again as CSV UTF-8."
-        raise DataError(msg) from error
-    except OSError as error:
-        msg = f"Expected to read {file}, but: {error.strerror}."
-        raise DataError(msg) from error
-    _check_header(file, table.header, needed)
-    return table
+    return read_table(file)
 
 
-def _split_cells(file: Path, stream: Iterable[str]) -> _Table:
-    reader = csv.reader(stream, strict=True)
-    header = tuple(cell.strip() for cell in next(reader, []))
-    rows = [(reader.line_num, row) for row in reader if row]
-    for line, row in rows:
-        if len(row) != len(header):
-            msg = f"Expected {len(header)} cells in line {line} of {file}, as in its header, but got {len(row)}."
-            raise DataError(msg)
-    return _Table(file, header, rows)
-
-
-def _check_header(file: Path, header: tuple[str, ...], needed: str) -> None:
-    if needed not in header:
-        hint = " Separate the columns by commas." if header and any(mark in header[0] for mark in ";\t|") else ""
-        msg = f"Expected a column `{needed}` in line 1 of {file}, but its columns are {list(header)}.{hint}"
-        raise DataError(msg)
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        msg = f"Expected each column once in line 1 of {file}, but {repeated} are repeated. Remove or rename them."
-        raise DataError(msg)
-    if "" in header:
-        msg = f"Expected a name for each column in line 1 of {file}, but column {header.index('') + 1} has none."
-        raise DataError(msg)
-
-
-def _class_columns(table: _Table) -> tuple[str, ...]:
-    return tuple(name for name in table.header if name not in {IMAGE, GROUP})
-
-
-def _check_classes(file: Path, found: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    if found == expected:
-        return
-    missing = [name for name in expected if name not in found]
-    unknown = [name for name in found if name not in expected]
-    if missing or unknown:
-        msg = (
-            f"Expected the classes of the training file, {list(expected)}, in {file}, but missing are {missing} and "
-            f"unknown are {unknown}. Correct its header or complete its columns."
-        )
-    else:
-        msg = (
-            f"Expected the classes in the order of the training file, {list(expected)}, but {file} has them in the "
-            f"order {list(found)}. Reorder its columns."
-        )
-    raise DataError(msg)
-
-
-def _manifest(folder: Path, table: _Table) -> Manifest:
-    column = table.header.index(IMAGE)
+def _manifest(folder: Path, table: CsvTable) -> Manifest:
     lines: dict[str, int] = {}
-    for line, row in table.rows:
-        name = row[column]
+    for (line, _), name in zip(table.rows, table.column(IMAGE), strict=True):
         _check_name(table.file, line, name)
         first = lines.setdefault(name, line)
         if first != line:
@@ -331,8 +260,7 @@ def _manifest(folder: Path, table: _Table) -> Manifest:
             raise DataError(msg)
     if GROUP not in table.header:
         return Manifest(folder, tuple(lines))
-    column = table.header.index(GROUP)
-    groups = [row[column].strip() for _, row in table.rows]
+    groups = [cell.strip() for cell in table.column(GROUP)]
     if "" in groups:
         line = table.rows[groups.index("")][0]
         msg = f"Expected a group in line {line} of {table.file}, but the cell is empty. Fill it or remove the column."
@@ -348,7 +276,7 @@ def _check_name(file: Path, line: int, name: str) -> None:
         raise DataError(msg)
 
 
-def _compare_with_folder(manifest: Manifest, table: _Table) -> None:
+def _compare_with_folder(manifest: Manifest, table: CsvTable) -> None:
     present = list_images(manifest.folder)
     listed, there = set(manifest.images), set(present)
     absent = [(line, name) for (line, _), name in zip(table.rows, manifest.images, strict=True) if name not in there]
@@ -373,23 +301,10 @@ def _first(names: Iterable[str], shown: int = 3) -> str:
     return ", ".join(listed[:shown]) + (", …" if len(listed) > shown else "")
 
 
-def _parse_labels(table: _Table, classes: tuple[str, ...]) -> NDArray[np.uint8]:
-    columns = [table.header.index(name) for name in classes]
-    labels = np.zeros((len(table.rows), len(classes)), dtype=np.uint8)
-    for position, (line, row) in enumerate(table.rows):
-        for place, column in enumerate(columns):
-            cell = row[column].strip()
-            if cell not in {"0", "1"}:
-                msg = f"Expected 0 or 1 in line {line}, column `{classes[place]}` of {table.file}, but got {cell!r}."
-                raise DataError(msg)
-            labels[position, place] = cell == "1"
-    return labels
-
-
 def _check_against_index(manifest: Manifest) -> None:
     if not (manifest.folder / "index.csv").exists():
         return
-    known = _manifest(manifest.folder, _open_table(manifest.folder, IMAGE, "index.csv")).images
+    known = _manifest(manifest.folder, read_table(manifest.folder / "index.csv")).images
     if manifest.images[: len(known)] != known:
         msg = (
             f"Expected {manifest.folder / 'labels.csv'} to begin with the {len(known)} images of index.csv in the same "
@@ -409,7 +324,9 @@ def _read_index(folder: Path) -> Manifest:
             known = _indexed(folder)
             seen = set(known.images)
             names = (*known.images, *(name for name in list_images(folder) if name not in seen))
-            write_atomically(file, _index_lines(names))
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([(IMAGE,), *((name,) for name in names)])
+            write_atomically(file, [text.getvalue().encode()])
     except OSError as error:
         msg = (
             f"Expected to write {file}, which freezes the indices of the pool, but: {error.strerror}. Make {folder} "
@@ -419,17 +336,10 @@ def _read_index(folder: Path) -> Manifest:
     return _indexed(folder)
 
 
-def _index_lines(names: Sequence[str]) -> Iterator[bytes]:
-    yield f"{IMAGE}\n".encode()
-    for name in names:
-        quoted = '"' + name.replace('"', '""') + '"' if any(mark in name for mark in ',"\r\n') else name
-        yield f"{quoted}\n".encode()
-
-
 def _indexed(folder: Path) -> Manifest:
     if not (folder / "index.csv").exists():
         return Manifest(folder, ())
-    table = _open_table(folder, IMAGE, "index.csv")
+    table = read_table(folder / "index.csv")
     manifest = _manifest(folder, table)
     there = set(list_images(folder))
     absent = [name for name in manifest.images if name not in there]

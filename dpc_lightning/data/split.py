@@ -1,8 +1,9 @@
 """Set a part of the training images aside for validation: seeded, stratified by class, whole groups only.
 
 The rule is iterative stratification (K. Sechidis, G. Tsoumakas, I. Vlahavas, "On the stratification of multi-label
-data", ECML PKDD 2011, algorithm 1), applied to groups instead of single images, followed by a repair that gives each
-class a positive on both sides.
+data", ECML PKDD 2011, algorithm 1), applied to groups instead of single images. Groups are coarse, so single groups are
+then moved as long as that brings the shares nearer to the fraction, and a repair gives each class a positive on both
+sides.
 """
 
 from collections.abc import Sequence
@@ -59,6 +60,7 @@ def split_validation(
     sizes = np.bincount(unit_of, minlength=units)
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 0x5E7])))
     side = _stratify(table, sizes, fraction, rng)
+    _balance(table, sizes, side, fraction)
     _fill_empty_side(table, sizes, side)
     _repair(table, sizes, side)
     return np.flatnonzero(side[unit_of] == TRAIN), np.flatnonzero(side[unit_of] == VALIDATION)
@@ -84,6 +86,21 @@ def _stratify(table: IntArray, sizes: IntArray, fraction: float, rng: np.random.
             wanted[side[unit]] -= table[unit]
             room[side[unit]] -= sizes[unit]
     return side
+
+
+def _balance(table: IntArray, sizes: IntArray, side: IntArray, fraction: float) -> None:
+    """Move the unit that lowers the squared, relative distance from the wanted counts most, until none does."""
+    weights = np.column_stack([table, sizes]).astype(np.float64)  # (U, C + 1): positives of each class, and images
+    wanted = fraction * weights.sum(axis=0)
+    scale = np.maximum(wanted, 1)
+    for _ in range(len(table)):
+        excess = weights[side == VALIDATION].sum(axis=0) - wanted
+        moved = np.where(side[:, None] == VALIDATION, -weights, weights)
+        gain = ((excess**2 - (excess + moved) ** 2) / scale).sum(axis=1)
+        best = int(np.argmax(gain))
+        if gain[best] <= 1e-9:
+            return
+        side[best] = 1 - side[best]
 
 
 def _fill_empty_side(table: IntArray, sizes: IntArray, side: IntArray) -> None:
