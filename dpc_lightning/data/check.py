@@ -208,8 +208,10 @@ def _compare_pixels(report: RootReport, digests: Pixels) -> None:
     for keys in sorted(sets, key=lambda same: same[0] in blank):
         for split in report.splits:
             inside = [image for name, image in keys if name == split.name]
+            if not inside:
+                continue
             outside = {name: image for name, image in reversed(keys) if name != split.name}
-            split.twins_inside += max(len(inside) - 1, 0)
+            split.twins_inside += len(inside) - 1
             split.twins_outside += len(inside) if outside else 0
             for name, image in outside.items():
                 pairs[split.name, name] += [f"{own} = {image}" for own in inside]

@@ -36,7 +36,7 @@ def whole_folder(root: Path) -> Iterator[Path | None]:
         >>> with TemporaryDirectory() as place:
         ...     with whole_folder(Path(place, "sheets")) as folder:
         ...         _ = Path(folder, "README.txt").write_text("done")
-        ...     [path.name for path in Path(place).iterdir()]
+        ...     [path.name for path in Path(place).iterdir() if not path.name.startswith(".")]
         ['sheets']
     """
     root = Path(os.path.realpath(root))

@@ -188,7 +188,7 @@ def _tint(image: Image, stain: Stain) -> None:
     x = ((_axis(px)[window[1]] - np.float32(stain.centre[0])) * wide)[None, :]
     y = ((_axis(px)[window[0]] - np.float32(stain.centre[1])) * high)[:, None]
     inside = np.float32(1.25) - np.sqrt(x * x + y * y) + _surface(stain.edge, px)[window]
-    inside = np.clip(inside * np.float32(2), np.float32(0), np.float32(1))
+    inside = np.clip(inside * np.float32(1.3), np.float32(0), np.float32(1))
     inside = inside * inside * (np.float32(3) - np.float32(2) * inside)
     strength = 0.05 + 0.16 * stain.contrast
     image[window] += inside[:, :, None] * np.array([strength * part for part in stain.tint], dtype=np.float32)
