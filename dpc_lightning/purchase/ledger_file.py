@@ -28,7 +28,7 @@ CREATE TABLE events (
 );
 CREATE TABLE purchases (
     number INTEGER PRIMARY KEY CHECK (number >= 1),
-    seq INTEGER NOT NULL UNIQUE,
+    seq INTEGER NOT NULL,
     round INTEGER NOT NULL CHECK (typeof(round) = 'integer'),
     image INTEGER NOT NULL UNIQUE CHECK (typeof(image) = 'integer' AND image >= 0),
     score REAL,
@@ -37,28 +37,19 @@ CREATE TABLE purchases (
 );
 CREATE TABLE answers (
     number INTEGER PRIMARY KEY REFERENCES purchases (number),
-    seq INTEGER NOT NULL UNIQUE,
+    seq INTEGER NOT NULL,
     labels TEXT NOT NULL CHECK (labels NOT GLOB '*[^01]*'),
     time REAL NOT NULL,
     hash TEXT NOT NULL
 );
 """
 
-# INSERT OR REPLACE removes rows without firing the DELETE trigger, so inserts are guarded too.
 _GUARDS: Final = """
 CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: no row of {table} may change'); END;
 CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table}
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: no row of {table} may go'); END;
-CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE {same})
-BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: this row of {table} exists'); END;
 """
-
-_SAME: Final = {
-    "events": "seq = NEW.seq",
-    "purchases": "number = NEW.number OR image = NEW.image OR seq = NEW.seq",
-    "answers": "number = NEW.number OR seq = NEW.seq",
-}
 
 
 @contextmanager
@@ -98,6 +89,7 @@ def connect(path: Path, *, paid: bool) -> tuple[sqlite3.Connection, bool]:
     try:
         with ledger_errors(path):
             _set_journal(connection, path)
+            connection.execute("PRAGMA recursive_triggers=ON")  # INSERT OR REPLACE fires the guard against DELETE too
             connection.execute(f"PRAGMA synchronous={'FULL' if paid else 'NORMAL'}")
     except LedgerError:
         connection.close()
@@ -138,8 +130,8 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 def create_schema(connection: sqlite3.Connection) -> None:
     """Make tables and guards; the caller has begun a transaction."""
     statements = _TABLES.split(";\n")
-    for table, same in _SAME.items():
-        statements += [f"{part}END" for part in _GUARDS.format(table=table, same=same).split("END;") if part.strip()]
+    for table in ("events", "purchases", "answers"):
+        statements += [f"{part}END" for part in _GUARDS.format(table=table).split("END;") if part.strip()]
     for statement in filter(str.strip, statements):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray, LabelArray, Selection
 from dpc_lightning.errors import LedgerError
-from dpc_lightning.purchase.ledger_chain import GENESIS, verify_chain
+from dpc_lightning.purchase.ledger_chain import verify_chain
 from dpc_lightning.purchase.ledger_file import connect_to_read, ledger_errors
 
 __all__ = ["Json", "LedgerView", "Purchases", "labels_of"]
@@ -114,10 +114,12 @@ class LedgerView:
     def head(self) -> str:
         """Hash of the last row, 64 hexadecimal digits: it changes if any row before it does."""
         found = self._fetch(
-            "SELECT hash FROM (SELECT seq, hash FROM events UNION ALL SELECT seq, hash FROM purchases "
-            "UNION ALL SELECT seq, hash FROM answers) ORDER BY seq DESC LIMIT 1"
+            "SELECT max(seq), hash FROM ("
+            "SELECT seq, hash FROM (SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1) UNION ALL "
+            "SELECT seq, hash FROM (SELECT seq, hash FROM purchases ORDER BY number DESC LIMIT 1) UNION ALL "
+            "SELECT seq, hash FROM (SELECT seq, hash FROM answers ORDER BY number DESC LIMIT 1))"
         )
-        return str(found[0][0]) if found else GENESIS
+        return str(found[0][1])
 
     def purchases(self, rows: int | None = None) -> Purchases:
         """List what was bought and answered.
