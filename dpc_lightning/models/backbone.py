@@ -143,7 +143,9 @@ def _check_name(recipe: Recipe) -> None:
     compact_name = compact.compact_efficientnet.__name__  # the import is what registers it
     if timm.is_model(recipe.backbone):
         return
-    close = difflib.get_close_matches(recipe.backbone, [compact_name, *timm.list_models()], n=5, cutoff=0.4)
+    names = {name.lower(): name for name in (compact_name, *timm.list_models())}
+    typed = recipe.backbone.lower().partition(".")[0]
+    close = [names[each] for each in difflib.get_close_matches(typed, names, n=5, cutoff=0.4)]
     hint = f"Did you mean {', '.join(close)}? " if close else ""
     msg = (
         f"Expected `{recipe.group}.backbone` to be the name of a timm model, but got {recipe.backbone!r}. {hint}"

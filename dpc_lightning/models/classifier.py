@@ -122,6 +122,7 @@ class MultiLabelClassifier(StagedModule):
         scores = self._score(logits, labels)
         self.class_f1 = np.array(list(scores.f1_per_class.values()), dtype=np.float32)
         self.validation_map = scores.map
+        self.validated_step = self.trainer.global_step
         values = scores.as_log("val/")
         if self.loss.ready:
             values["val/loss"] = self.loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()

@@ -46,6 +46,7 @@ class StagedModule(LightningModule):
         class_f1: `(C,)` float32, F1 of each class on the last validation at `thresholds`; NaN for a class without
             positives, and before the first validation.
         validation_map: mean average precision on the last validation; NaN before the first.
+        validated_step: training steps of the run at the last validation of this network; -1 before the first.
     """
 
     network: Network
@@ -152,6 +153,7 @@ class StagedModule(LightningModule):
         self.thresholds: NDArray[np.float32] = np.full(self.num_classes, 0.5, dtype=np.float32)
         self.class_f1: NDArray[np.float32] = np.full(self.num_classes, np.nan, dtype=np.float32)
         self.validation_map = float("nan")
+        self.validated_step = -1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write the key `classifier`: plain values only, because checkpoints are read with `weights_only=True`."""
@@ -162,6 +164,7 @@ class StagedModule(LightningModule):
             "thresholds": self.thresholds.tolist(),
             "f1": self.class_f1.tolist(),
             "map": float(self.validation_map),
+            "validated_step": self.validated_step,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -187,6 +190,7 @@ class StagedModule(LightningModule):
         self.thresholds = np.array(record["thresholds"], dtype=np.float32)
         self.class_f1 = np.array(record["f1"], dtype=np.float32)
         self.validation_map = float(record["map"])
+        self.validated_step = int(record["validated_step"])
 
     def prepare(self, images: Tensor) -> Tensor:
         """Turn stored images into what the network takes.

@@ -1,14 +1,12 @@
 """Weights to start from: timm's hub, or a file."""
 
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from huggingface_hub import HfApi, try_to_load_from_cache
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -18,7 +16,7 @@ __all__ = ["load_checkpoint", "load_pretrained", "read_weights"]
 
 _LOGGER = logging.getLogger(__name__)
 _PROBE_SECONDS = 10.0
-_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+_HUB_FILE = "model.safetensors"
 _WRAPPERS = ("state_dict", "model")
 _PREFIXES = ("network.model.", "module.", "model.")
 
@@ -41,8 +39,10 @@ def load_pretrained(backbone: str, settings: dict[str, Any], group: str = "model
     try:
         card = timm.get_pretrained_cfg(backbone)
         hub = card.hf_hub_id if card is not None else None
-        cached = hub and any(isinstance(try_to_load_from_cache(hub, f), str) for f in _HUB_FILES)
-        if hub and not cached:
+        cached = try_to_load_from_cache(hub, _HUB_FILE) if hub else None
+        if isinstance(cached, str):  # named, because the hub's client would ask the network even for what it has
+            settings = {**settings, "pretrained_cfg_overlay": {"file": cached}}
+        elif hub:
             HfApi().model_info(hub, timeout=_PROBE_SECONDS)
         return timm.create_model(backbone, pretrained=True, **settings)
     except Exception as error:
@@ -71,7 +71,7 @@ def read_weights(path: str | Path, key: str = "model.checkpoint_path") -> dict[s
     path = Path(path)
     try:
         content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch's unpickler of a broken file raises whatever its bytes lead it to
         msg = f"`{key}`: cannot read weights from {path} ({type(error).__name__}: {str(error).strip()[:200]})."
         raise ConfigError(msg) from error
     for wrapper in _WRAPPERS:
