@@ -2,5 +2,20 @@
 
 from dpc_lightning.acquisition.badge import Badge
 from dpc_lightning.acquisition.base import Acquisition, PoolView, Selection
+from dpc_lightning.acquisition.class_quota import ClassQuota
+from dpc_lightning.acquisition.expected_gain import ExpectedGain
+from dpc_lightning.acquisition.hard_class import HardClass
+from dpc_lightning.acquisition.mean_entropy import MeanEntropy
+from dpc_lightning.acquisition.random import Random
 
-__all__ = ["Acquisition", "Badge", "PoolView", "Selection"]
+__all__ = [
+    "Acquisition",
+    "Badge",
+    "ClassQuota",
+    "ExpectedGain",
+    "HardClass",
+    "MeanEntropy",
+    "PoolView",
+    "Random",
+    "Selection",
+]

@@ -3,13 +3,12 @@
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
 from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts, d2_sample
-from dpc_lightning.acquisition.probability import sigmoid
+from dpc_lightning.acquisition.probability import Doubles, sigmoid
 
-__all__ = ["Badge"]
+__all__ = ["Badge", "residuals"]
 
 
 class Badge(Acquisition):
@@ -51,7 +50,7 @@ class Badge(Acquisition):
         return rows, squares.astype(np.float32)
 
 
-def residuals(logits: FloatArray) -> NDArray[np.float64]:
+def residuals(logits: FloatArray) -> Doubles:
     """Give `p - 1[p >= 1/2]` without cancellation: minus the sign of z times the probability of the other answer.
 
     Args:

@@ -3,13 +3,11 @@
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray
+from dpc_lightning.acquisition.probability import Doubles
 
 __all__ = ["OuterProducts", "d2_sample"]
-
-Doubles = NDArray[np.float64]
 
 ROWS: Final = 4_096
 """Rows that a pass over the pool holds in float64 at once."""
@@ -36,7 +34,7 @@ class OuterProducts:
         """`(N,)` squared norms."""
         for start in range(0, len(left), ROWS):
             block = slice(start, start + ROWS)
-            rows = right[block].astype(np.float64)
+            rows = np.array(right[block], dtype=np.float64, order="C")
             self.norms[block] = np.square(left[block]).sum(axis=1) * np.square(rows).sum(axis=1)
 
     def __len__(self) -> int:
@@ -54,10 +52,13 @@ class OuterProducts:
         """
         both = self.norms[rows][:, None] + self.norms[others]
         inner = self.left[rows] @ self.left[others].T
-        inner *= self.right[rows].astype(np.float64) @ self.right[others].astype(np.float64).T
+        inner *= self._features(rows) @ self._features(others).T
         squares = both - 2 * inner
         squares[squares <= ZERO * both] = 0
         return squares
+
+    def _features(self, rows: IntArray | slice) -> Doubles:
+        return np.array(self.right[rows], dtype=np.float64, order="C")
 
 
 def d2_sample(points: OuterProducts, count: int, rng: np.random.Generator) -> tuple[IntArray, Doubles]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray
 
-__all__ = ["binary_entropy", "blocks", "sigmoid", "top_rows"]
+__all__ = ["Doubles", "binary_entropy", "blocks", "sigmoid", "sum_over_classes", "top_rows"]
 
 Doubles = NDArray[np.float64]
 
@@ -63,6 +63,25 @@ def binary_entropy(logits: FloatArray | Doubles) -> Doubles:
     size = np.abs(logits.astype(np.float64))
     small = np.exp(-size)
     return np.log1p(small) + size * small / (1.0 + small)
+
+
+def sum_over_classes(by_class: Doubles) -> Doubles:
+    """Add class after class, so that equal images get equal sums wherever they stand (`numpy.sum` does not promise it).
+
+    Args:
+        by_class: `(C, N)`.
+
+    Returns:
+        `(N,)` float64.
+
+    Example:
+        >>> sum_over_classes(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+        [4.0, 6.0]
+    """
+    total = np.zeros(by_class.shape[1])
+    for values in by_class:
+        total += values
+    return total
 
 
 def top_rows(scores: Doubles, count: int) -> IntArray:

@@ -1,0 +1,60 @@
+"""Fill the class that has the fewest positives, with images unlike those owned."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
+from dpc_lightning.acquisition.diverse_greedy import DiverseGreedy, check_penalty
+from dpc_lightning.acquisition.probability import sigmoid
+from dpc_lightning.acquisition.unit_rows import UnitRows
+
+__all__ = ["ClassQuota"]
+
+
+class ClassQuota(Acquisition):
+    """Takes an image of the class with the fewest positives, again and again.
+
+    For the class k with the fewest positives so far it takes the image i that maximises
+
+    `p_ik · clip((1 - max_j e_i·e_j) / scale, floor, 1)`
+
+    over the embeddings e_j of the owned images and earlier picks, and adds p_i to the positives so far. At the start
+    these are the positives among the labelled images. Embeddings are penultimate features, centred on the pool, of
+    length 1.
+
+    Owned images count as earlier picks because otherwise a later round would buy the near duplicates of an earlier one:
+    these are what the model is now sure of.
+
+    Score: the maximised term, in [0, 1], for the class of the pick. Deterministic; of equal classes the first, of equal
+    images the smaller index. Cost: at worst O((L + B) N D), in practice a few per cent of it (see `DiverseGreedy`).
+    Use it where classes are rare and the pool has near duplicates. Where the model knows nothing, it has fallen below
+    random: let `Random` buy the first round then.
+
+    Source:
+        Own trials on generated sheets (class quota with diversity), with `scale` .3 and `floor` .02, never tuned. There
+        one shot was bought and the labelled start set was not avoided.
+
+    Args:
+        scale: `1 - cosine` from which on an image is not similar any more.
+        floor: factor for a duplicate.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"logits", "embeddings", "labelled_embeddings"})
+
+    def __init__(self, scale: float = 0.3, floor: float = 0.02) -> None:
+        check_penalty(scale, floor)
+        self.scale = scale
+        self.floor = floor
+
+    def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:  # noqa: ARG002
+        probabilities = sigmoid(pool.logits)
+        positives = pool.labelled_labels.sum(axis=0, dtype=np.float64)
+        greedy = DiverseGreedy(
+            probabilities, UnitRows(pool.embeddings, pool.labelled_embeddings), self.scale, self.floor
+        )
+        only = np.eye(len(positives))
+        for _ in range(count):
+            poorest = int(np.argmin(positives))
+            positives += probabilities[greedy.take(poorest, only[poorest])]
+        return greedy.picks()

@@ -1,0 +1,50 @@
+"""Pick what probably shows the classes that the model is worst at."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
+from dpc_lightning.acquisition.probability import Doubles, blocks, sigmoid, sum_over_classes, top_rows
+
+__all__ = ["HardClass", "weakness"]
+
+
+class HardClass(Acquisition):
+    """Takes the images of the largest `Σ_k p_k (1 - F1_k)`, with the F1 of each class on validation.
+
+    A class whose F1 is unknown, because validation has no positive of it, counts as F1 = 0.
+
+    Score: that sum, in [0, C]. Deterministic. Cost: one pass over the logits, O(NC), and a partial sort. Memory: one
+    float64 a row and a block. Use it where some classes are rare or hard; it does not avoid near duplicates.
+
+    Source:
+        Own trials on generated sheets, where it gained more over random than mean entropy did.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"logits"})
+
+    def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:  # noqa: ARG002
+        weights = weakness(pool.f1)[:, None]
+        scores = np.empty(len(pool))
+        for block in blocks(len(pool)):
+            by_class = np.ascontiguousarray(pool.logits[block].T)
+            scores[block] = sum_over_classes(weights * sigmoid(by_class))
+        rows = top_rows(scores, count)
+        return rows, scores[rows].astype(np.float32)
+
+
+def weakness(f1: FloatArray) -> Doubles:
+    """Give `1 - F1`, with an unknown F1 (NaN) as 0.
+
+    Args:
+        f1: `(C,)` in [0, 1] or NaN.
+
+    Returns:
+        `(C,)` float64.
+
+    Example:
+        >>> weakness(np.array([0.75, np.nan], dtype=np.float32)).tolist()
+        [0.25, 1.0]
+    """
+    return 1.0 - np.nan_to_num(f1.astype(np.float64), nan=0.0)

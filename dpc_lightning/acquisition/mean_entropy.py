@@ -1,0 +1,36 @@
+"""Pick what the model is least sure of, averaged over classes."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
+from dpc_lightning.acquisition.probability import binary_entropy, blocks, sum_over_classes, top_rows
+
+__all__ = ["MeanEntropy"]
+
+
+class MeanEntropy(Acquisition):
+    """Takes the images of the largest mean binary entropy, `(1/C) Σ_k H(p_k)` in nats.
+
+    It is what the winner of the data purchasing challenge bought by; that program's formula in p gave NaN where p was
+    rounded to 0 or 1, this one works on logits.
+
+    Score: the mean entropy, in [0, log 2]. Deterministic. Cost: one pass over the logits, O(NC), and a partial sort.
+    Memory: one float64 a row and a block. Near duplicates are all uncertain together and eat the budget: use it where
+    the pool has few, or as a baseline.
+
+    Source:
+        Lewis and Gale, A sequential algorithm for training text classifiers, SIGIR 1994, for one class.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"logits"})
+
+    def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:  # noqa: ARG002
+        scores = np.empty(len(pool))
+        for block in blocks(len(pool)):
+            by_class = np.ascontiguousarray(pool.logits[block].T)
+            scores[block] = sum_over_classes(binary_entropy(by_class))
+        scores /= pool.logits.shape[1]
+        rows = top_rows(scores, count)
+        return rows, scores[rows].astype(np.float32)
