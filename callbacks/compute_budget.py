@@ -16,9 +16,9 @@ __all__ = ["ComputeBudget"]
 class ComputeBudget(PhaseCallback):
     """Stops pretraining and buying when the seconds are used up; the run then goes on to the evaluation.
 
-    It is forced: the trainer adds it to every run, and no configuration can drop it. It counts wall clock from the start
-    of the fit to the start of the evaluation phase, on a monotonic clock, over all starts of the run: its state is in
-    every checkpoint. Time between the last checkpoint and a kill is not counted. The decision is made on rank 0 and
+    It is forced: the trainer adds it to every run, and no configuration can drop it. It counts wall clock from the
+    start of the fit to the start of the evaluation phase, on a monotonic clock, over all starts of the run: its state
+    is in every checkpoint. Time between the last checkpoint and a kill is not counted. The decision is made on rank 0 and
     broadcast. A batch that has begun is finished, and so is a purchase; it never raises.
 
     Args:

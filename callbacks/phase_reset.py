@@ -1,7 +1,7 @@
 """Stock Lightning callbacks that must not carry the best score of one phase into the next."""
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
@@ -29,7 +29,7 @@ class PhaseReset(PhaseCallback):
         if stage != "fit":
             return
         self._fresh = []
-        for callback in trainer.callbacks:
+        for callback in cast("list[Callback]", trainer.callbacks):  # type: ignore[attr-defined]
             if isinstance(callback, EarlyStopping | ModelCheckpoint):
                 state = deepcopy(callback.state_dict())
                 state.pop("dirpath", None)  # it is resolved later; what is absent counts as unchanged

@@ -50,9 +50,7 @@ class PurchaseLog(PhaseCallback):
 
         rows: list[list[Any]] = []
         shown = slice(0, self.table_images)
-        for index, score, labels in zip(
-            record.indices[shown], record.scores[shown], record.labels[shown], strict=True
-        ):
+        for index, score, labels in zip(record.indices[shown], record.scores[shown], record.labels[shown], strict=True):
             found = [name for name, value in zip(data.classes, labels, strict=True) if value]
             picture = wandb.Image(np.asarray(data.pool_image(int(index))))
             rows.append([int(index), picture, float(score), ", ".join(found) or "clean"])

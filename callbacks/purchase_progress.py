@@ -1,10 +1,10 @@
 """A progress display that always shows phase, round, labels left and seconds left."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks.progress import ProgressBar
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from typing_extensions import override
@@ -20,7 +20,7 @@ __all__ = ["PurchaseProgress"]
 class PurchaseProgress(PhaseCallback, ProgressBar):
     """One line for the phase with bar, epoch, labels left and seconds left, and a printed line when a phase ends.
 
-    In a terminal the line is live; elsewhere (a log file, CI) only the printed lines appear. Everything goes to standard
+    In a terminal the line is live; elsewhere (a log file, CI) only the printed lines appear. All of it goes to standard
     error, so that standard output stays free for results.
     """
 
@@ -44,7 +44,7 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
     @override
     def print(self, *args: Any, **kwargs: Any) -> None:
         if self._enabled:
-            self._console.print(*args)
+            self._console.print(*args, soft_wrap=True, highlight=False)
 
     def _open(self) -> None:
         if self._enabled and self._progress is None and self._console.is_terminal:
@@ -67,7 +67,7 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
 
     def _budget(self, trainer: Trainer) -> str:
         parts: list[str] = []
-        for callback in trainer.callbacks:
+        for callback in cast("list[Callback]", trainer.callbacks):  # type: ignore[attr-defined]
             if isinstance(callback, LabelBudget):
                 parts.append(f"{callback.left} labels left")
             if isinstance(callback, ComputeBudget):
@@ -103,8 +103,11 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epochs = trainer.max_epochs
-        self._show(trainer, f"{self._name or 'resumed'}: epoch {trainer.current_epoch + 1} of {epochs}",
-                   total=int(trainer.num_training_batches))
+        self._show(
+            trainer,
+            f"{self._name or 'resumed'}: epoch {trainer.current_epoch + 1} of {epochs}",
+            total=int(trainer.num_training_batches),
+        )
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:

@@ -28,7 +28,7 @@ class RunCheckpoint(PhaseCallback, Checkpoint):
         self.every_n_steps = every_n_steps
 
     def _save_last(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.folder / "last.ckpt")
+        trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)
 
     @override
     def on_phase_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:

@@ -29,7 +29,7 @@ class WeightAveraging(PhaseCallback):
         decay = module.active.average_decay
         self._average = None
         if decay is not None:
-            average = AveragedModel(module.network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            average = AveragedModel(module.network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
             self._average = average
 
     @override

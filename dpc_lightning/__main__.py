@@ -11,6 +11,8 @@ __all__ = ["main"]
 
 # albumentations asks the network for a newer version when it is imported; a training run has no use for the answer
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# threads that wait by spinning make everything several times slower on a machine that does other work too
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HELP = """\
 Decide which labels to buy, buy each exactly once, train on all you own.
@@ -45,24 +47,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in {"-h", "--help"}:
-        print(HELP, end="")  # noqa: T201  this is what the command is for
+        print(HELP, end="")
         return 0
     if words[0] == "--version":
         from dpc_lightning import __version__  # noqa: PLC0415
 
-        print(__version__)  # noqa: T201
+        print(__version__)
         return 0
     command = COMMANDS.get(words[0])
     if command is None:
-        print(f"There is no command `{words[0]}`.\n\n{HELP}", end="", file=sys.stderr)  # noqa: T201
+        print(f"There is no command `{words[0]}`.\n\n{HELP}", end="", file=sys.stderr)
         return 2
     try:
         return command(words)
     except LabelsPendingError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 0
     except DpcError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {error}", file=sys.stderr)
         return 2
 
 
@@ -91,7 +93,7 @@ def _data(words: Sequence[str]) -> int:
 
 
 def _with_packaged_configs(words: Sequence[str]) -> list[str]:
-    """Let `--config quickstart` and `--config configs/quickstart.yaml` name the packaged file where no such file lies."""
+    """Let `--config quickstart` and `--config configs/quickstart.yaml` name the packaged file where no file lies so."""
     from dpc_lightning.configs import config_path  # noqa: PLC0415
 
     resolved = list(words)

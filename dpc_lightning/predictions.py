@@ -34,15 +34,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--accelerator", type=str, default="auto", help="`cpu`, `gpu`, or `auto` for what is there.")
     words = parser.parse_args(list(argv))
     count = predict_folder(RunDir(words.run_dir.absolute()), words.images, words.out, words.accelerator)
-    print(f"{count} images predicted into {words.out}")  # noqa: T201  this is what the command is for
+    print(f"{count} images predicted into {words.out}")
     return 0
 
 
 def predict_folder(run_dir: RunDir, images: Path, out: Path, accelerator: str = "auto") -> int:
     """Predict every image of a folder with the final model of a run.
 
-    The file has the columns `image`, `p_<class>` (probabilities) and `<class>` (0/1 by the thresholds that were tuned on
-    validation).
+    The file has the columns `image`, `p_<class>` (probabilities) and `<class>` (0/1 by the thresholds that were tuned
+    on validation).
 
     Args:
         run_dir: folder of a finished run.

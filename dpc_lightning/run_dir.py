@@ -1,4 +1,4 @@
-"""The folder of a run: settled once by the launching process, locked by rank 0, its configuration saved and compared."""
+"""The folder of a run: settled once by the launching process, locked by rank 0, its configuration kept."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from dpc_lightning import __version__
 from dpc_lightning.atomic import atomic_write
 from dpc_lightning.callbacks.phase_records import PhaseRecords
 from dpc_lightning.data.datamodule import PurchaseDataModule
@@ -18,7 +19,7 @@ from dpc_lightning.trainer import PurchaseTrainer
 
 __all__ = ["write_summary"]
 
-PACKAGES = ("dpc-lightning", "lightning", "torch", "torchvision", "timm", "torchmetrics", "albumentations", "numpy")
+PACKAGES = ("lightning", "torch", "torchvision", "timm", "torchmetrics", "albumentations", "numpy")
 
 
 def write_summary(
@@ -52,7 +53,7 @@ def write_summary(
         "rounds_planned": loop.plan.rounds,
         "acquisition": type(loop.plan.acquisition).__name__,
         "start_model_informed": loop.buyer.start_model_informed,
-        "test": test_scores(scores),
+        "test": scores_as_numbers(scores),
         "seed": loop.seed,
         "classes": list(data.classes),
         "images": {
@@ -69,7 +70,7 @@ def write_summary(
     atomic_write(run_dir.summary, json.dumps(summary, indent=2) + "\n")
 
 
-def test_scores(scores: Scores) -> dict[str, Any]:
+def scores_as_numbers(scores: Scores) -> dict[str, Any]:
     """Give the scores on the test set as plain numbers; a class without positives has no F1 and is named."""
     return {
         "f1_macro": scores.f1_macro,
@@ -88,7 +89,8 @@ def phase_records(trainer: PurchaseTrainer) -> list[Any]:
 
 def versions() -> dict[str, str]:
     """Name the versions that a result depends on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    own = {"python": platform.python_version(), "dpc_lightning": __version__}
+    return own | {name: version(name) for name in PACKAGES}
 
 
 def hardware(trainer: PurchaseTrainer) -> dict[str, str | int]:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import StochasticWeightAveraging
+from lightning.pytorch.callbacks import ProgressBar, StochasticWeightAveraging
 from lightning.pytorch.callbacks.batch_size_finder import BatchSizeFinder
 from lightning.pytorch.callbacks.lr_finder import LearningRateFinder
-from lightning.pytorch.callbacks.progress import ProgressBar
 from typing_extensions import override
 
 from dpc_lightning.callbacks.phase_records import PhaseRecords
@@ -54,11 +53,14 @@ class PurchaseTrainer(Trainer):
         ConfigError: if such an argument, callback or strategy is given; the message says what to set in its place.
     """
 
+    callbacks: list[Callback]
     run_dir: RunDir
 
     def __init__(self, **kwargs: Any) -> None:
         _refuse_meaningless(kwargs)
-        kwargs["use_distributed_sampler"] = False  # the data module shares batches out itself, as a function of the seed
+        kwargs["use_distributed_sampler"] = (
+            False  # the data module shares batches out itself, as a function of the seed
+        )
         super().__init__(**kwargs)
 
     @classmethod
@@ -96,9 +98,7 @@ class PurchaseTrainer(Trainer):
             forced.insert(0, PurchaseProgress())
         trainer = cls(callbacks=[*callbacks, *forced], default_root_dir=str(run_dir.path), **kwargs)
         trainer.loggers = [*trainer.loggers, metrics]
-        loop = PurchaseLoop(
-            trainer, plan, evaluate_epochs=evaluate_epochs, run_dir=run_dir.path, seed=seed
-        )
+        loop = PurchaseLoop(trainer, plan, evaluate_epochs=evaluate_epochs, run_dir=run_dir.path, seed=seed)
         trainer.callbacks[:0] = loop.callbacks
         trainer.fit_loop = loop
         trainer.run_dir = run_dir

@@ -36,7 +36,7 @@ class PoolView:
         embeddings: `(N, D)` float32 or float16, penultimate features; `(N, 0)` if not needed.
         labelled_labels: `(L, C)` uint8, labels owned: the training images and everything bought so far.
         labelled_embeddings: `(L, D)`, features of the same images; `(L, 0)` if not needed.
-        f1: `(C,)` float32 in [0, 1], F1 of each class on validation at `thresholds`; NaN where validation has no positive.
+        f1: `(C,)` float32 in [0, 1], F1 of each class on validation at `thresholds`; NaN where it has no positive.
         thresholds: `(C,)` float32 in (0, 1), decision thresholds tuned on validation.
         prevalence: `(C,)` float32, share of positives of each class among the labelled images.
         budget_left: labels that may still be bought, this round included.
@@ -85,7 +85,7 @@ def _check_finite(name: str, rows: FloatArray, indices: IntArray, block: int = 6
         if not finite.all():
             bad = indices[start : start + block][~finite]
             msg = (
-                f"Expected finite pool `{name}`, but {len(bad)} rows hold NaN or infinity, first at image index {bad[0]}. "
+                f"Expected finite pool `{name}`, but {len(bad)} rows hold NaN or infinity, first image index {bad[0]}. "
                 "The model has diverged or the image is broken: lower the learning rate or run `data check`."
             )
             raise AcquisitionError(msg)
@@ -97,7 +97,7 @@ class Selection:
 
     Attributes:
         indices: `(n,)` int64, distinct.
-        scores: `(n,)` float32, larger is preferred; NaN for a rule that has no score. Comparable within one selection only.
+        scores: `(n,)` float32, larger is preferred, comparable within one selection only; NaN for a rule without one.
     """
 
     indices: IntArray
@@ -159,7 +159,7 @@ class Acquisition(ABC):
         rows = np.asarray(rows, dtype=np.int64)
         valid = rows.shape == (count,) and len(np.unique(rows)) == count
         if not (valid and rows.min() >= 0 and rows.max() < len(pool)):
-            msg = f"{name} returned rows that are not {count} distinct rows of a pool of {len(pool)}: this is a defect of the rule."
+            msg = f"{name} returned no {count} distinct rows of a pool of {len(pool)}: this is a defect of the rule."
             raise AcquisitionError(msg)
         return Selection(ordered.indices[rows], np.asarray(scores, dtype=np.float32))
 

@@ -10,9 +10,8 @@ from typing import TypeVar
 import numpy as np
 import torch
 from lightning.pytorch.trainer import Trainer
-from numpy.typing import NDArray
 
-from dpc_lightning.acquisition.base import IntArray, LabelArray, PoolView, Selection
+from dpc_lightning.acquisition.base import IntArray, LabelArray, Need, PoolView
 from dpc_lightning.callbacks.phase_callback import PurchaseRecord
 from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.loops.scoring import ImageScores, score_images
@@ -76,7 +75,7 @@ class Buyer:
         """Say whether the ledger holds a pick list for this round already."""
         return self._on_rank_zero(lambda: self._open(data).picks(round_number) is not None)
 
-    def note(self, data: PurchaseDataModule, kind: str, **facts: int | float | str) -> None:
+    def note(self, data: PurchaseDataModule, kind: str, **facts: float | str) -> None:
         """Write a fact that a resume must know into the ledger."""
         self._on_rank_zero(lambda: self._open(data).record_event(kind, dict(facts)))
 
@@ -91,7 +90,7 @@ class Buyer:
     ) -> PurchaseRecord:
         """Buy the labels of one round.
 
-        The pick list is written into the ledger before the oracle is asked. A run that was killed after that replays it.
+        The pick list is written into the ledger before the oracle is asked; a run killed after that replays it.
 
         Args:
             data: the data; its bought images are not in the pool.
@@ -153,7 +152,7 @@ class Buyer:
             )
         return self._ledger
 
-    def _view(self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[str], number: int) -> PoolView:
+    def _view(self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need], number: int) -> PoolView:
         with_features = "embeddings" in needs
         indices = data.unlabelled.indices
         empty = ImageScores(np.zeros((len(indices), 0), np.float32), np.zeros((len(indices), 0), np.float32))
@@ -163,7 +162,9 @@ class Buyer:
         if needs & {"logits", "embeddings"}:
             rows = np.full(len(data.pool), -1)
             rows[indices] = np.arange(len(indices))
-            share = ((torch.from_numpy(rows[batch["index"]]), batch["image"]) for batch in data.pool_loader(rank, world))
+            share = (
+                (torch.from_numpy(rows[batch["index"]]), batch["image"]) for batch in data.pool_loader(rank, world)
+            )
             pool = score_images(module, strategy, share, len(indices), embeddings=with_features)
         owned = data.aggregated
         owned_features = np.zeros((len(owned), 0), np.float32)
@@ -192,7 +193,8 @@ class Buyer:
         if not self.start_model_informed:
             warnings.warn(
                 f"The model that picks first knows next to nothing: its validation mAP is {score:.2f}, guessing gives "
-                f"{guess:.2f}. Rules that trust it can fall below random. Train it longer (`purchase.pretrain_epochs`), "
+                f"{guess:.2f}. Rules that trust it can fall below random. Train it longer "
+                "(`purchase.pretrain_epochs`), "
                 f"give more than {len(data.labelled)} labelled images, or buy the first round by `Random`.",
                 StartModelWarning,
                 stacklevel=2,

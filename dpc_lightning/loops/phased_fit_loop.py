@@ -9,8 +9,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
-from lightning.pytorch.loops import _Loop
 from lightning.pytorch.loops.fit_loop import _FitLoop
+from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.trainer import Trainer
 
 __all__ = ["PhasedFitLoop"]
@@ -52,7 +52,7 @@ class PhasedFitLoop(_FitLoop):
     @property
     def phase_epoch(self) -> int:
         """Epochs of this phase that are finished."""
-        return self.epoch_progress.current.processed
+        return int(self.epoch_progress.current.processed)  # type: ignore[attr-defined]  # Lightning types it too widely
 
     @property
     def max_epochs(self) -> int:
@@ -83,6 +83,15 @@ class PhasedFitLoop(_FitLoop):
         strategy = self.trainer.strategy
         strategy.connect(self.trainer.lightning_module)
         strategy.setup(self.trainer)
+
+    def validate(self) -> None:
+        """Run the validation once more, between two phases.
+
+        A phase that was stopped, or whose last epoch is not one that `check_val_every_n_epoch` names, ends without one.
+        """
+        self.trainer.validating = True
+        self.epoch_loop.val_loop.run()
+        self.trainer.training = True
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
         """Remember that the fit goes on; Lightning has restored progress and loader state."""

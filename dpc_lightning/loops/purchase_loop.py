@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from lightning.pytorch.trainer import Trainer
+from lightning.pytorch import Callback, Trainer
 
-from dpc_lightning.acquisition.base import IntArray, LabelArray
+from dpc_lightning.acquisition.base import LabelArray
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.label_budget import LabelBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
@@ -15,6 +15,7 @@ from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
 from dpc_lightning.loops.buyer import Buyer
 from dpc_lightning.loops.phased_fit_loop import PhasedFitLoop
 from dpc_lightning.models.classifier import MultiLabelClassifier
+from dpc_lightning.models.staged_module import Stage
 from dpc_lightning.purchase.plan import Phase, PurchasePlan
 
 __all__ = ["PurchaseLoop"]
@@ -61,10 +62,10 @@ class PurchaseLoop(PhasedFitLoop):
     def attach(self, module: MultiLabelClassifier, data: PurchaseDataModule) -> None:
         """Connect the data before the fit: Lightning restores it, and asks for its length, before this loop runs."""
 
-        def fetch_bought(rows: int) -> tuple[IntArray, LabelArray]:
+        def fetch_bought(rows: int) -> tuple[Sequence[int], LabelArray]:
             data.enter_phase(self._view(self.phases[data.cursor], module))
             bought = self.buyer.bought(data, rows)
-            return bought.indices, bought.labels
+            return bought.indices.tolist(), bought.labels
 
         data.fetch_bought = fetch_bought
         data.enter_phase(self._view(self.phases[0], module))
@@ -75,6 +76,8 @@ class PurchaseLoop(PhasedFitLoop):
 
     def next_phase(self) -> bool:
         """Close the phase that has ended; buy, and prepare the next one."""
+        if self._module.validated_step != self.trainer.global_step:
+            self.validate()  # thresholds and scores must be those of the weights that pick, or that are tested
         for callback in self._listeners():
             callback.on_phase_end(self.trainer, self._module, self.phase)
         if self.phase.kind == "evaluate":
@@ -120,12 +123,18 @@ class PurchaseLoop(PhasedFitLoop):
     def _quota(self, phase: Phase) -> int:
         """Labels that this round may buy; 0 sends the run to the evaluation."""
         if self.buyer.has_picked(self._data, phase.round):
-            return self.plan.labels  # an earlier start decided what this round buys: take that up, whatever the clock says
+            return (
+                self.plan.labels
+            )  # an earlier start decided what this round buys: take that up, whatever the clock says
         self.label_budget.settle(len(self._data.bought))
         quota = min(self.label_budget.quota(phase), len(self._data.unlabelled))
         if quota and self.compute_budget.check(self.trainer):
             self.buyer.note(
-                self._data, "clock_stop", phase=phase.name, step=self.trainer.global_step, spent=self.compute_budget.spent
+                self._data,
+                "clock_stop",
+                phase=phase.name,
+                step=self.trainer.global_step,
+                spent=self.compute_budget.spent,
             )
             return 0
         return quota
@@ -142,7 +151,7 @@ class PurchaseLoop(PhasedFitLoop):
         data, module = self._data, self._module
         if phase.kind == "evaluate" or self.plan.round_start == "fresh":
             place = np.random.SeedSequence([self.seed, phase.cursor], spawn_key=(2,))
-            stage = "evaluate" if phase.kind == "evaluate" else "purchase"
+            stage: Stage = "evaluate" if phase.kind == "evaluate" else "purchase"
             module.rebuild(stage, int(place.generate_state(1)[0]))
         data.enter_phase(self._view(phase, module))
         self.renew()
@@ -166,4 +175,5 @@ class PurchaseLoop(PhasedFitLoop):
         )
 
     def _listeners(self) -> Iterator[PhaseCallback]:
-        return (callback for callback in self.trainer.callbacks if isinstance(callback, PhaseCallback))
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        return (callback for callback in callbacks if isinstance(callback, PhaseCallback))

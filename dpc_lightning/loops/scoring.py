@@ -67,7 +67,9 @@ def score_images(
         with torch.no_grad(), strategy.precision_plugin.forward_context():
             for positions, images in batches:
                 rows = positions.to(device)
-                batch_logits, batch_features = module.score_batch(strategy.batch_to_device(images), embeddings=embeddings)
+                batch_logits, batch_features = module.score_batch(
+                    strategy.batch_to_device(images), embeddings=embeddings
+                )
                 logits[rows] = batch_logits.float()
                 if batch_features is not None:
                     features[rows] = batch_features.float()

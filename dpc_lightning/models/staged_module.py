@@ -1,6 +1,7 @@
 """A Lightning module that holds one network at a time: that of the stage the run is in."""
 
 import copy
+import warnings
 from dataclasses import fields
 from typing import Any, Literal, Self
 
@@ -132,6 +133,10 @@ class StagedModule(LightningModule):
         self.network = build_network(self.active, self.num_classes, seed, load_weights=load_weights)
         self.loss = copy.deepcopy(self.active.loss)  # recipes may share one default, and a loss remembers its labels
         self._forget_validation()
+        if (
+            self.active.freeze != "none"
+        ):  # Lightning takes the frozen layers, which have to be in evaluation, for a slip
+            warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode at the start of training")
         trainable, total = count_trainable(self.network)
         rank_zero_info(f"{stage} network {self.active.backbone}: {trainable:,} of {total:,} parameters are trained")
 

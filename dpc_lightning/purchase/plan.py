@@ -117,6 +117,6 @@ class PurchasePlan:
 
 
 def _at_least(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:  # type: ignore[redundant-expr]  # Python callers
         msg = f"Expected `purchase.{name}` to be a whole number of at least {least}, but got {value!r}."
         raise ConfigError(msg)

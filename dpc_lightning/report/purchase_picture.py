@@ -1,6 +1,7 @@
 """`purchases.png`: the bought images by round, with their labels."""
 
 import csv
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def draw_purchases(run_dir: RunDir, per_round: int = 12) -> Path | None:
     return run_dir.picture
 
 
-def _draw_image(place: Axes, row: dict[str, str] | None, root: Path, classes: list[str]) -> None:
+def _draw_image(place: Axes, row: dict[str, str] | None, root: Path, classes: Sequence[str]) -> None:
     place.set_axis_off()
     if row is None:
         return
@@ -57,6 +58,11 @@ def _draw_image(place: Axes, row: dict[str, str] | None, root: Path, classes: li
         place.imshow(image.convert("RGB"))
     found = [name for name in classes if row[name] == "1"]
     place.text(
-        0.5, -0.04, "\n".join([f"#{row['index']}", *found]) if found else f"#{row['index']}\nclean",
-        transform=place.transAxes, ha="center", va="top", fontsize=6.5,
+        0.5,
+        -0.04,
+        "\n".join([f"#{row['index']}", *found]) if found else f"#{row['index']}\nclean",
+        transform=place.transAxes,
+        ha="center",
+        va="top",
+        fontsize=6.5,
     )

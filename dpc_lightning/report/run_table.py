@@ -74,4 +74,4 @@ def _bought_by_round(run_dir: RunDir) -> Counter[str]:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{value:.3f}"

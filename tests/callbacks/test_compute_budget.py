@@ -28,7 +28,7 @@ class Broadcast:
         self.answer = answer
         self.asked = 0
 
-    def broadcast(self, value: bool) -> bool:  # noqa: FBT001
+    def broadcast(self, value: bool) -> bool:
         self.asked += 1
         return value if self.answer is None else self.answer
 

@@ -3,12 +3,14 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -109,7 +111,7 @@ class PhaseModule(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self.log("val_loss", nn.functional.mse_loss(self.net(batch[0]), batch[1]))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         self.trace.append("configure_optimizers")
         kind = torch.optim.AdamW if self.stage == "purchase" else torch.optim.SGD
         optimizer = kind(self.parameters(), lr=0.01)
@@ -231,10 +233,8 @@ def run(
     loop = PhaseLoop(trainer, module, data)
     trainer.fit_loop = loop
     last = folder / "last.ckpt"
-    try:
+    with suppress(InterruptedError):
         trainer.fit(module, datamodule=data, ckpt_path=last if resume and last.exists() else None)
-    except InterruptedError:
-        pass
     return loop, recorder, trace, trainer
 
 

@@ -1,7 +1,7 @@
 """The protected names of Lightning that `PhasedFitLoop` stands on, and the source that was read for it.
 
-When one of these fails after an upgrade, read the named functions again, mend `phased_fit_loop.py` if needed, and record
-the new digests of the version that was read.
+When one of these fails after an upgrade, read the named functions again, mend `phased_fit_loop.py` if needed, and
+record the new digests of the version that was read.
 """
 
 import hashlib
@@ -13,8 +13,8 @@ from typing import Any
 import lightning
 import pytest
 from lightning.pytorch import Trainer
-from lightning.pytorch.loops import _Loop
 from lightning.pytorch.loops.fit_loop import _FitLoop
+from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 READ_IN = "2.6.6"
@@ -53,8 +53,10 @@ def source_of(owner: type, name: str) -> Callable[..., Any]:
     if isinstance(member, property):
         function = member.fset if name == "restarting" else member.fget
         assert function is not None
-        return inspect.unwrap(function)
-    return inspect.unwrap(member)
+        member = function
+    function = inspect.unwrap(member)
+    assert inspect.isfunction(function)
+    return function
 
 
 @pytest.mark.parametrize("path", sorted(READ))

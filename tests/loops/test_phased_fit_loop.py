@@ -54,7 +54,7 @@ def test_state_is_restored_in_the_order_that_ownership_relies_on(tmp_path: Path)
 @pytest.mark.parametrize(
     ("save_every", "fail_before"),
     [(2, 3), (2, 11), (2, 17), (2, 29), (2, 47), (5, 55), (-1, 13), (-1, 29), (-1, 56)],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_a_resumed_fit_ends_every_phase_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, save_every: int, fail_before: int
