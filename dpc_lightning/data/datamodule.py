@@ -169,7 +169,8 @@ class PurchaseDataModule(pl.LightningDataModule):
         Returns:
             `(image_size, image_size, 3)` uint8, read-only.
         """
-        return self._opened().pool_store.array[index]
+        pixels: Pixels = self._opened().pool_store.array[index]
+        return pixels
 
     @property
     def validation(self) -> LabelledDataset:

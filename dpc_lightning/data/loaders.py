@@ -106,6 +106,7 @@ def shard_loader(
         batch_sampler=batches,
         num_workers=num_workers,
         pin_memory=pin_memory and torch.cuda.is_available(),
+        persistent_workers=num_workers > 0,
         worker_init_fn=_one_thread,
         generator=torch.Generator(),
     )

@@ -142,7 +142,7 @@ def test_no_store_is_a_data_error(tmp_path: Path) -> None:
     for name in ("a.npy", "b.npy"):
         with pytest.raises(DataError, match="Delete it"):
             ImageStore(tmp_path / name)
-    with pytest.raises(DataError, match="data.image_size"):
+    with pytest.raises(DataError, match=r"data\.image_size"):
         ImageStore.open_or_build(Manifest(tmp_path, ()), 0, tmp_path)
 
 
