@@ -130,7 +130,10 @@ def _key(manifest: Manifest, size: int) -> str:
         try:
             stat = manifest.path(index).stat()
         except OSError as error:
-            msg = f"Expected {manifest.path(index)} (image {index} of its split), but: {error.strerror}."
+            msg = (
+                f"Expected {manifest.path(index)} (image {index} of its split), but: {error.strerror}. Put the file back "
+                "or remove its row."
+            )
             raise DataError(msg) from error
         facts.append((name, stat.st_size, stat.st_mtime_ns))
     return hashlib.sha256(json.dumps([VERSION, size, facts]).encode()).hexdigest()[:16]
