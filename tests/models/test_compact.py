@@ -14,7 +14,7 @@ def test_has_the_measured_size() -> None:
 
 def test_downsampling_is_by_max_pooling_and_never_by_strided_blocks() -> None:
     model = timm.create_model("compact_efficientnet", num_classes=6)
-    strides = [layer.stride for layer in model.blocks.modules() if isinstance(layer, nn.Conv2d)]
+    strides = [layer.stride for layer in model.get_submodule("blocks").modules() if isinstance(layer, nn.Conv2d)]
     assert set(strides) == {(1, 1)}
     assert sum(isinstance(layer, MaxPoolDown) for layer in model.modules()) == 3
 
@@ -27,7 +27,8 @@ def test_batch_norm_keeps_the_fast_momentum_without_which_short_trainings_fail()
 
 
 def test_the_classifier_starts_as_a_plain_linear_layer() -> None:
-    classifier = timm.create_model("compact_efficientnet", num_classes=6).classifier
+    classifier = timm.create_model("compact_efficientnet", num_classes=6).get_submodule("classifier")
+    assert isinstance(classifier, nn.Linear)
     bound = classifier.in_features**-0.5
     assert classifier.weight.abs().max() <= bound
     assert classifier.bias.abs().max() > 0  # timm's own start has zero biases

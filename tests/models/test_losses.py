@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch.nn import functional as nnf
 from dpc_lightning.errors import ConfigError, DpcError
 from dpc_lightning.models.losses import AsymmetricLoss, BinaryCrossEntropy, FocalLoss, MultiLabelLoss
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 LOGITS = hnp.arrays(np.float64, (4, 3), elements=st.floats(-15, 15, width=32))
 LABELS = hnp.arrays(np.int64, (4, 3), elements=st.integers(0, 1))
@@ -29,7 +30,7 @@ def _naive(weight_positive: Floats, weight_negative: Floats, negative_p: Floats,
 
 
 def _loss(loss: MultiLabelLoss, logits: Floats, labels: NDArray[np.int64]) -> float:
-    return loss(torch.tensor(logits, dtype=torch.float32), torch.tensor(labels)).item()
+    return float(loss(torch.tensor(logits, dtype=torch.float32), torch.tensor(labels)))
 
 
 @given(LOGITS, LABELS, st.floats(0, 0.5))

@@ -80,7 +80,9 @@ def test_wrong_shapes_are_refused(shape: tuple[int, int]) -> None:
 
 
 def test_log_names_are_those_of_the_summary() -> None:
-    scores = evaluate_predictions(np.ones((1, 1), np.float32), np.ones((1, 1), np.uint8), np.float32([0.5]), ["dent"])
+    scores = evaluate_predictions(
+        np.ones((1, 1), np.float32), np.ones((1, 1), np.uint8), np.full(1, 0.5, np.float32), ["dent"]
+    )
     assert set(scores.as_log("test/")) == {
         "test/f1_macro",
         "test/f1_macro_at_half",

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from lightning.pytorch.cli import ReduceLROnPlateau as MonitoringPlateau
@@ -10,6 +12,11 @@ from dpc_lightning.models.backbone import build_network
 from dpc_lightning.models.optimization import configure, parameter_groups
 from dpc_lightning.models.recipe import Recipe
 from dpc_lightning.models.schedules import OneCycle
+
+
+def _plan(recipe: Recipe, total_steps: float = 10) -> Any:
+    configured: Any = configure(recipe, nn.Linear(3, 2), total_steps)
+    return configured["lr_scheduler"]
 
 
 def test_every_trainable_parameter_is_in_one_group_and_vectors_do_not_decay() -> None:
@@ -32,12 +39,9 @@ def test_the_default_optimizer_decays_the_first_group_alone() -> None:
 
 
 def test_the_default_schedule_knows_the_length_and_is_stepped_by_step() -> None:
-    configured = configure(Recipe(), nn.Linear(3, 2), 40.0)
-    assert isinstance(configured, dict)
-    planned = configured["lr_scheduler"]
-    assert isinstance(planned, dict)
-    assert isinstance(planned["scheduler"], OneCycle)
-    assert (planned["scheduler"].total_steps, planned["interval"]) == (40, "step")
+    plan = _plan(Recipe(), 40.0)
+    assert isinstance(plan["scheduler"], OneCycle)
+    assert (plan["scheduler"].total_steps, plan["interval"]) == (40, "step")
 
 
 def test_a_phase_without_end_is_refused_where_the_length_matters() -> None:
@@ -47,21 +51,11 @@ def test_a_phase_without_end_is_refused_where_the_length_matters() -> None:
 
 
 def test_schedules_of_torch_are_stepped_as_they_are_meant() -> None:
-    step = configure(Recipe(scheduler=lambda optimizer: StepLR(optimizer, 1)), nn.Linear(3, 2), 10)
-    cycle = configure(Recipe(scheduler=lambda opt: OneCycleLR(opt, 0.1, total_steps=10)), nn.Linear(3, 2), 10)
-    assert isinstance(step, dict)
-    assert isinstance(cycle, dict)
-    assert isinstance(step["lr_scheduler"], dict)
-    assert isinstance(cycle["lr_scheduler"], dict)
-    assert step["lr_scheduler"]["interval"] == "epoch"
-    assert cycle["lr_scheduler"]["interval"] == "step"
+    assert _plan(Recipe(scheduler=lambda optimizer: StepLR(optimizer, 1)))["interval"] == "epoch"
+    assert _plan(Recipe(scheduler=lambda optimizer: OneCycleLR(optimizer, 0.1, total_steps=10)))["interval"] == "step"
 
 
 def test_plateau_watches_what_the_recipe_says_or_what_it_says_itself() -> None:
     plain = Recipe(scheduler=ReduceLROnPlateau, scheduler_monitor="val/map", optimizer=lambda p: SGD(p, lr=0.1))
     own = Recipe(scheduler=lambda optimizer: MonitoringPlateau(optimizer, monitor="val/f1_macro"))
-    for recipe, monitor in ((plain, "val/map"), (own, "val/f1_macro")):
-        configured = configure(recipe, nn.Linear(3, 2), 10)
-        assert isinstance(configured, dict)
-        assert isinstance(configured["lr_scheduler"], dict)
-        assert configured["lr_scheduler"]["monitor"] == monitor
+    assert [_plan(recipe)["monitor"] for recipe in (plain, own)] == ["val/map", "val/f1_macro"]

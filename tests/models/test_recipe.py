@@ -31,7 +31,9 @@ def _parser() -> ArgumentParser:
 
 def _built(*words: str) -> Namespace:
     parser = _parser()
-    return parser.instantiate_classes(parser.parse_args(list(words)))
+    built = parser.instantiate_classes(parser.parse_args(list(words)))
+    assert isinstance(built, Namespace)
+    return built
 
 
 def _optimizer(recipe: Recipe) -> torch.optim.Optimizer:

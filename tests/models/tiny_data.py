@@ -50,7 +50,7 @@ class TinyData(pl.LightningDataModule):
 
     def _loader(self, number: int, *, shuffle: bool = False) -> DataLoader[Batch]:
         generator = torch.Generator().manual_seed(0)
-        return DataLoader(self.sets[number], self.batch_size, shuffle=shuffle, generator=generator)
+        return DataLoader(self.sets[number], batch_size=self.batch_size, shuffle=shuffle, generator=generator)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return self._loader(0, shuffle=True)
