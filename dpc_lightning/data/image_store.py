@@ -131,8 +131,8 @@ def _key(manifest: Manifest, size: int) -> str:
             stat = manifest.path(index).stat()
         except OSError as error:
             msg = (
-                f"Expected {manifest.path(index)} (image {index} of its split), but: {error.strerror}. Put the file back "
-                "or remove its row."
+                f"Expected {manifest.path(index)} (image {index} of its split), but: {error.strerror}. Put the file "
+                "back or remove its row."
             )
             raise DataError(msg) from error
         facts.append((name, stat.st_size, stat.st_mtime_ns))
