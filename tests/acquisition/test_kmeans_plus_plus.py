@@ -1,0 +1,106 @@
+"""D² sampling by rejection against the probabilities that k-means++ has."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from dpc_lightning.acquisition import kmeans_plus_plus
+from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts, d2_sample
+
+
+def points_of(rows: int, seed: int) -> tuple[OuterProducts, NDArray[np.float64]]:
+    rng = np.random.default_rng(seed)
+    left = rng.uniform(-0.5, 0.5, (rows, 2))
+    right = rng.standard_normal((rows, 3)).astype(np.float32)
+    outer = np.einsum("nc,nd->ncd", left, right.astype(np.float64)).reshape(rows, -1)
+    return OuterProducts(left, right), outer
+
+
+def test_distances_are_those_of_outer_products() -> None:
+    points, outer = points_of(40, 1)
+    some, others = np.array([3, 9, 9]), np.array([9, 0])
+    expected = np.square(outer[some][:, None] - outer[others]).sum(axis=2)
+    np.testing.assert_allclose(points.distances(some, others), expected, atol=1e-13)
+    assert points.distances(some, others)[1, 0] == 0
+    np.testing.assert_allclose(points.norms, np.square(outer).sum(axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ordered_triples_have_the_probabilities_of_k_means_plus_plus(seed: int) -> None:
+    """The third draw follows a block of proposals of which some were made before the second was accepted."""
+    points, outer = points_of(6, seed)
+    square = np.square(outer[:, None] - outer).sum(axis=2)
+    first = np.square(outer).sum(axis=1)
+    expected = np.zeros((6, 6, 6))
+    for i in range(6):
+        for j in range(6):
+            nearest = np.minimum(square[i], square[j])
+            if i != j:
+                expected[i, j] = first[i] / first.sum() * square[i, j] / square[i].sum() * nearest / nearest.sum()
+    draws, rng = 8_000, np.random.default_rng(seed)
+    seen = np.zeros((6, 6, 6))
+    for _ in range(draws):
+        seen[tuple(d2_sample(points, 3, rng)[0])] += 1
+    assert (seen[expected == 0] == 0).all()
+    common = expected * draws >= 5
+    observed, wanted = seen[common], expected[common] * draws
+    rare = expected[~common].sum() * draws
+    if rare:
+        observed, wanted = np.append(observed, seen[~common].sum()), np.append(wanted, rare)
+    statistic = (np.square(observed - wanted) / wanted).sum()
+    assert chi2.sf(statistic, len(wanted) - 1) > 1e-3
+
+
+def test_a_wrong_distribution_would_be_found() -> None:
+    """The test above can fail: uniform draws do not pass it."""
+    _, outer = points_of(6, 0)
+    first = np.square(outer).sum(axis=1)
+    wanted = 8_000 * first / first.sum()
+    seen = np.full(6, 8_000 / 6)
+    assert chi2.sf((np.square(seen - wanted) / wanted).sum(), 5) < 1e-3
+
+
+def test_clusters_are_each_drawn_once() -> None:
+    """Twenty tight clusters far apart, 300 points each: twenty draws hit twenty clusters."""
+    rng = np.random.default_rng(0)
+    centres = 100 * rng.standard_normal((20, 8))
+    right = (np.repeat(centres, 300, axis=0) + 1e-3 * rng.standard_normal((6_000, 8))).astype(np.float32)
+    rows, _ = d2_sample(OuterProducts(np.ones((6_000, 1)), right), 20, rng)
+    assert sorted(rows // 300) == list(range(20))
+
+
+def test_duplicates_fall_back_to_uniform_without_repeats() -> None:
+    counts = np.zeros(5)
+    points = OuterProducts(np.full((5, 2), 0.3), np.full((5, 3), 0.1, dtype=np.float32))
+    for seed in range(2_000):
+        rows, squares = d2_sample(points, 3, np.random.default_rng(seed))
+        assert len(set(rows.tolist())) == 3
+        assert squares[0] > 0
+        assert squares[1:].tolist() == [0, 0]
+        counts[rows] += 1
+    assert abs(counts / 2_000 - 0.6).max() < 0.05
+
+
+def test_reads_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = 0
+    refresh = kmeans_plus_plus._Sampler._refresh
+
+    def counted(sampler: kmeans_plus_plus._Sampler) -> None:
+        nonlocal passes
+        passes += 1
+        refresh(sampler)
+
+    monkeypatch.setattr(kmeans_plus_plus._Sampler, "_refresh", counted)
+    rng = np.random.default_rng(0)
+    points = OuterProducts(rng.uniform(-0.5, 0.5, (5_000, 6)), rng.standard_normal((5_000, 16)).astype(np.float32))
+    d2_sample(points, 500, rng)
+    assert passes <= 4
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_the_unit_of_the_features_does_not_matter(scale: float) -> None:
+    points, _ = points_of(50, 3)
+    scaled = OuterProducts(points.left, (points.right * np.float32(scale)).astype(np.float32))
+    rows, _ = d2_sample(points, 20, np.random.default_rng(1))
+    assert d2_sample(scaled, 20, np.random.default_rng(1))[0].tolist() == rows.tolist()
