@@ -48,7 +48,9 @@ def whole_folder(root: Path) -> Iterator[Path | None]:
         return
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(root.with_name(f".{root.name}.lock")):
+        lock = root.with_name(f".{root.name}.lock")
+        lock.touch()  # fails at once where nothing can be written; FileLock would try again for ever on some mounts
+        with FileLock(lock):
             if _occupied(root):
                 yield None
                 return

@@ -43,6 +43,15 @@ def test_full_disk_is_a_data_error_that_names_the_root(tmp_path: Path) -> None:
     assert visible(tmp_path) == []
 
 
+def test_place_where_nothing_can_be_written_fails_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(DataError, match=r"Cannot write .*root: .*Permission denied"), whole_folder(tmp_path / "root"):
+        pass
+
+
 def test_leftover_of_a_killed_process_is_removed_and_others_are_not(tmp_path: Path) -> None:
     (tmp_path / ".root.writing-dead" / "training").mkdir(parents=True)
     (tmp_path / ".rooted.writing-alive").mkdir()

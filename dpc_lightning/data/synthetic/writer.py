@@ -20,7 +20,7 @@ import dpc_lightning
 from dpc_lightning.data.synthetic.settings import CLASSES, SPLITS, SheetSettings, Split
 from dpc_lightning.data.synthetic.worker import Row, Stretch, image_name, write_stretches
 from dpc_lightning.data.whole_folder import check_description, whole_folder, write_description
-from dpc_lightning.errors import ConfigError, DataError
+from dpc_lightning.errors import ConfigError
 
 __all__ = ["GENERATOR_VERSION", "SETTINGS_FILE", "write_sheets"]
 
@@ -188,5 +188,5 @@ def _check_end(process: subprocess.Popen[str]) -> None:
     reasons = _pipe(process.stderr).read().strip().splitlines()
     if process.wait() != 0:
         reason = reasons[-1] if reasons else f"exit code {process.returncode}"
-        msg = f"A process that generates sheets failed: {reason}"
-        raise DataError(msg)
+        msg = f"a process that generates sheets failed: {reason}"
+        raise OSError(msg)

@@ -60,7 +60,7 @@ def test_processes_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_failing_process_is_an_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "_STRETCH_PIXELS", 5 * 16 * 16)
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)  # no folder for the images
-    with pytest.raises(DataError, match=r"process that generates sheets failed: .*sheet_0000"):
+    with pytest.raises(DataError, match=r"Cannot write .*root: a process that generates sheets failed: .*sheet_0000"):
         write_sheets(tmp_path / "root", SMALL, workers=2, progress=False)
     assert not [path for path in tmp_path.iterdir() if path.name != ".root.lock"]
 
