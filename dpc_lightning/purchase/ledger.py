@@ -14,7 +14,7 @@ import numpy as np
 from dpc_lightning.acquisition.base import FloatArray, IntArray, LabelArray, Selection
 from dpc_lightning.errors import BudgetExceededError, LedgerError
 from dpc_lightning.purchase.ledger_chain import GENESIS, answer_text, event_text, link, purchase_text, verify_chain
-from dpc_lightning.purchase.ledger_file import WriterLock, connect, create_schema, ledger_errors
+from dpc_lightning.purchase.ledger_file import WriterLock, configure, connect, create_schema, ledger_errors
 from dpc_lightning.purchase.ledger_input import Settings, checked_indices, checked_scores, is_whole, some
 from dpc_lightning.purchase.ledger_view import Json, LedgerView, Purchases, labels_of
 from dpc_lightning.purchase.oracle import Oracle, ask, checked_labels
@@ -115,7 +115,7 @@ class Ledger(LedgerView):
             raise LedgerError(msg)
         lock = WriterLock(path)
         try:
-            connection, new = connect(path, paid=not oracle.simulated)
+            connection, new = connect(path)
         except LedgerError:
             lock.release()
             raise
@@ -124,6 +124,7 @@ class Ledger(LedgerView):
             if new:
                 ledger._create(settings.recorded() | {"fingerprint": pool_fingerprint(pool_size)})
             ledger._load()
+            configure(connection, path, paid=not oracle.simulated)
             ledger._agree(settings, pool_fingerprint)
         except BaseException:
             ledger.close()

@@ -5,13 +5,21 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from dpc_lightning.errors import LedgerError
 
-__all__ = ["WriterLock", "connect", "connect_to_read", "create_schema", "ledger_errors", "network_file_system"]
+__all__ = [
+    "WriterLock",
+    "configure",
+    "connect",
+    "connect_to_read",
+    "create_schema",
+    "ledger_errors",
+    "network_file_system",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -67,13 +75,11 @@ def ledger_errors(path: Path) -> Iterator[None]:
         raise LedgerError(msg) from error
 
 
-def connect(path: Path, *, paid: bool) -> tuple[sqlite3.Connection, bool]:
-    """Open a ledger for writing; an existing file is first checked without a change to it.
+def connect(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Open a ledger for writing; nothing is changed in a file that is refused.
 
     Args:
         path: the file; it may be absent.
-        paid: whether labels cost something: then every purchase reaches the disk before the oracle is asked
-            (`synchronous=FULL`); otherwise a power cut may lose the last purchases, never their order or the file.
 
     Returns:
         The connection, in autocommit mode, and whether the ledger is new: its tables are then still to be made.
@@ -81,20 +87,14 @@ def connect(path: Path, *, paid: bool) -> tuple[sqlite3.Connection, bool]:
     Raises:
         LedgerError: if the file is foreign, damaged, of another version, or cannot be opened.
     """
-    new = True
-    if path.exists() and path.stat().st_size:
-        with closing(_open(path, "mode=ro")) as reader, ledger_errors(path):
-            new = _is_empty(reader, path)
+    _check_header(path)
     connection = _open(path, "mode=rwc")
     try:
         with ledger_errors(path):
-            _set_journal(connection, path)
-            connection.execute("PRAGMA recursive_triggers=ON")  # INSERT OR REPLACE fires the guard against DELETE too
-            connection.execute(f"PRAGMA synchronous={'FULL' if paid else 'NORMAL'}")
+            return connection, _is_empty(connection)
     except LedgerError:
         connection.close()
         raise
-    return connection, new
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
@@ -106,17 +106,20 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         msg = f"Expected a ledger at {path}, but there is none: give the folder of a run that has started to buy."
         raise LedgerError(msg)
-    connection = _open(path, "mode=ro")
+    _check_header(path)
+    interrupted = path.with_name(path.name + "-journal").exists()  # a writer died: only who may write can undo its half
+    connection = _open(path, "mode=rw" if interrupted else "mode=ro")
     try:
         with ledger_errors(path):
             try:
-                empty = _is_empty(connection, path)
+                empty = _is_empty(connection)
             except sqlite3.OperationalError:
                 if path.with_name(path.name + "-wal").exists():
                     raise
                 connection.close()  # a folder without write permission cannot hold the index of a write-ahead log
                 connection = _open(path, "mode=ro&immutable=1")
-                empty = _is_empty(connection, path)
+                empty = _is_empty(connection)
+            connection.execute("PRAGMA query_only=ON")
     except LedgerError:
         connection.close()
         raise
@@ -125,6 +128,21 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
         msg = f"Ledger {path} is empty: the run was stopped before it had been made. Start the run again."
         raise LedgerError(msg)
     return connection
+
+
+def configure(connection: sqlite3.Connection, path: Path, *, paid: bool) -> None:
+    """Set how writes reach the disk.
+
+    Args:
+        connection: a ledger that has been found whole.
+        path: its file.
+        paid: whether labels cost something: then every purchase reaches the disk before the oracle is asked
+            (`synchronous=FULL`); otherwise a power cut may lose the last purchases, never their order or the file.
+    """
+    with ledger_errors(path):
+        _set_journal(connection, path)
+        connection.execute("PRAGMA recursive_triggers=ON")  # INSERT OR REPLACE fires the guard against DELETE too
+        connection.execute(f"PRAGMA synchronous={'FULL' if paid else 'NORMAL'}")
 
 
 def create_schema(connection: sqlite3.Connection) -> None:
@@ -144,11 +162,19 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
 
 
-def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if application == version == 0 and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        return True  # a start that was killed before its first commit
+def _check_header(path: Path) -> None:
+    """Look at the first bytes, before SQLite does: it takes some files that are none of its own for empty ones."""
+    try:
+        header = _first_bytes(path, 100)
+    except OSError as error:
+        msg = f"Ledger {path} cannot be read: {error.strerror or error}. Check the permissions of the file."
+        raise LedgerError(msg) from error
+    application, version = int.from_bytes(header[68:72]), int.from_bytes(header[60:64])
+    if not header or path.with_name(path.name + "-journal").exists():
+        return  # a start that was killed before its first commit, or a write that SQLite has to undo first
+    if not header.startswith(b"SQLite format 3\0"):
+        msg = f"{path} is no ledger, or damaged; it is kept as it is. Restore it from a copy, or move it away."
+        raise LedgerError(msg)
     if application != APPLICATION_ID:
         msg = f"{path} is an SQLite file, but no ledger of this program; it is kept as it is. Move it away."
         raise LedgerError(msg)
@@ -158,7 +184,17 @@ def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
             "as it is. Go on with the version of dpc_lightning that wrote it (see `versions` in summary.json)."
         )
         raise LedgerError(msg)
-    return False
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        return file.read(count)
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
 def _set_journal(connection: sqlite3.Connection, path: Path) -> None:

@@ -1,0 +1,78 @@
+"""The plan: ranges, phases and quotas."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonargparse import ArgumentParser
+
+from dpc_lightning.acquisition import Badge, ClassQuota
+from dpc_lightning.errors import ConfigError
+from dpc_lightning.purchase.oracle import HiddenLabels
+from dpc_lightning.purchase.plan import Phase, PurchasePlan
+
+
+@given(labels=st.integers(0, 500), rounds=st.integers(1, 20))
+def test_quotas_use_the_whole_budget_evenly(labels: int, rounds: int) -> None:
+    if labels and rounds > labels:
+        with pytest.raises(ConfigError, match="rounds"):
+            PurchasePlan(labels=labels, rounds=rounds)
+        return
+    plan, left, quotas = PurchasePlan(labels=labels, rounds=rounds), labels, list[int]()
+    for number in range(1, rounds + 1):
+        quotas.append(plan.quota(number, left))
+        left -= quotas[-1]
+    assert left == 0
+    assert max(quotas) - min(quotas) <= 1
+    assert quotas == sorted(quotas, reverse=True)
+
+
+def test_phases_are_numbered_and_named() -> None:
+    phases = PurchasePlan(labels=20, rounds=2, pretrain_epochs=4, round_epochs=3).phases(25)
+    assert phases == (
+        Phase(0, "pretrain", 4),
+        Phase(1, "round", 3, 1),
+        Phase(2, "round", 3, 2),
+        Phase(3, "evaluate", 25),
+    )
+    assert [phase.name for phase in phases] == ["pretrain", "round_1", "round_2", "evaluate"]
+
+
+def test_nothing_to_buy_means_no_rounds() -> None:
+    assert [phase.kind for phase in PurchasePlan(labels=0).phases(5)] == ["pretrain", "evaluate"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"labels": -1},
+        {"labels": 1.5},
+        {"labels": True},
+        {"rounds": 0},
+        {"rounds": 11, "labels": 10},
+        {"pretrain_epochs": 0},
+        {"round_epochs": -1},
+        {"seconds": 0},
+        {"seconds": -3.0},
+        {"seconds": float("nan")},
+        {"pseudo_labels": 0.5},
+        {"pseudo_labels": 1.0},
+        {"pseudo_labels": float("nan")},
+    ],
+)
+def test_a_wrong_value_is_named_by_its_key(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"purchase\.{next(iter(wrong))}"):
+        PurchasePlan(**wrong)
+
+
+def test_comes_from_the_command_line() -> None:
+    parser = ArgumentParser()
+    parser.add_class_arguments(PurchasePlan, "purchase")
+    words = ["--purchase.labels", "9", "--purchase.acquisition", "ClassQuota", "--purchase.acquisition.scale", "0.5"]
+    plan = parser.instantiate_classes(parser.parse_args(words)).purchase
+    assert isinstance(plan.acquisition, ClassQuota)
+    assert (plan.labels, plan.acquisition.scale, plan.acquisition.floor) == (9, 0.5, 0.02)
+    assert isinstance(plan.oracle, HiddenLabels)
+    default = parser.instantiate_classes(parser.parse_args([])).purchase
+    assert isinstance(default.acquisition, Badge)
