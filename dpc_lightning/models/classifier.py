@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dpc_lightning.errors import DpcError
+from dpc_lightning.errors import ConfigError, DpcError
 from dpc_lightning.models.batches import Batch, HasLabels, Prediction
 from dpc_lightning.models.freeze import count_trainable
 from dpc_lightning.models.logit_table import LogitTable
@@ -102,6 +102,23 @@ class MultiLabelClassifier(StagedModule):
                 "`trainer.gradient_clip_val`, or use a higher `trainer.precision`."
             )
             raise DpcError(msg)
+
+    def on_validation_start(self) -> None:
+        """Refuse to judge nothing."""
+        self._require_network()
+
+    def on_test_start(self) -> None:
+        """Refuse to judge nothing."""
+        self._require_network()
+
+    def on_predict_start(self) -> None:
+        """Refuse to predict by nothing."""
+        self._require_network()
+
+    def _require_network(self) -> None:
+        if not self.has_network:
+            msg = "There is no trained network: give the checkpoint of a run, `--ckpt_path FILE`, or call `fit` first."
+            raise ConfigError(msg)
 
     def on_validation_epoch_start(self) -> None:
         """Begin with an empty table."""

@@ -19,6 +19,7 @@ from dpc_lightning.models.flips import average_views
 from dpc_lightning.models.freeze import count_trainable
 from dpc_lightning.models.losses import MultiLabelLoss
 from dpc_lightning.models.normalize import normalize
+from dpc_lightning.models.optimization import configure
 from dpc_lightning.models.recipe import Pipeline, Recipe, TestFlips
 
 __all__ = ["Stage", "StagedModule"]
@@ -83,15 +84,21 @@ class StagedModule(LightningModule):
         return len(self.classes)
 
     @property
+    def has_network(self) -> bool:
+        """Whether a network has been built."""
+        return "network" in self._modules
+
+    @property
     def embedding_dim(self) -> int:
         """Number of penultimate features D of the current network."""
         return self.network.embedding_dim
 
     def setup(self, stage: str) -> None:
-        """Take the classes from the data module, and build the buying network if there is none yet.
+        """Take the classes from the data module, and before a fit build the buying network if there is none yet.
 
-        Before a fit the judging network is built once too and dropped again: a wrong name, block or file in `evaluate:`
-        is to be found before anything is bought.
+        Before a fit the judging network and its optimizer are made once too and dropped again: a mistake in `evaluate:`
+        is to be found before anything is bought. For everything else the network comes from a fit or a checkpoint, so
+        that no pre-trained weights have to be at hand.
 
         Args:
             stage: Lightning's word: fit, validate, test or predict.
@@ -106,11 +113,14 @@ class StagedModule(LightningModule):
             msg = "Expected a data module with `classes`, for example PurchaseDataModule: pass it as `datamodule=`."
             raise ConfigError(msg)
         self._adopt_classes(tuple(data.classes), "the data")
-        seed = torch.initial_seed()
-        if "network" not in self._modules:
-            self.rebuild(self.stage, seed)
-        if stage == "fit" and self.stage != "evaluate":
-            build_network(self.evaluate, self.num_classes, seed)
+        if stage != "fit":
+            return
+        if not self.has_network:
+            self.rebuild(self.stage, torch.initial_seed())
+        if self.stage != "evaluate":
+            network = build_network(self.evaluate, self.num_classes, seed=0)
+            copy.deepcopy(self.evaluate.loss).prepare(torch.zeros(1, self.num_classes))
+            configure(self.evaluate, network, total_steps=1)
 
     def rebuild(self, stage: Stage, seed: int, *, load_weights: bool = True) -> None:
         """Build the network and the loss of a stage anew; the old ones, thresholds and F1 are dropped.

@@ -40,6 +40,13 @@ def _module(**recipe: Any) -> MultiLabelClassifier:
     return MultiLabelClassifier.from_recipes(Recipe(**recipe), Pipeline(epochs=1))
 
 
+def _built(**recipe: Any) -> MultiLabelClassifier:
+    module = _module(**recipe)
+    module.classes = CLASSES
+    module.rebuild("purchase", 0)
+    return module
+
+
 def _trainer(epochs: int = 1, **settings: Any) -> Trainer:
     defaults: dict[str, Any] = {
         "accelerator": "cpu",
@@ -92,9 +99,7 @@ def test_two_runs_with_one_seed_are_equal_and_another_seed_differs() -> None:
 @pytest.mark.parametrize("freeze", ["backbone", FreezeUntil("blocks.0")])
 def test_frozen_weights_and_statistics_do_not_move(tmp_path: Path, freeze: Freeze) -> None:
     path = tmp_path / "w.pt"
-    start = _module()
-    start.classes = CLASSES
-    start.rebuild("purchase", 0)
+    start = _built()
     torch.save(start.network.model.state_dict(), path)
     module = _module(checkpoint_path=str(path), freeze=freeze)
     _trainer(2).fit(module, datamodule=TinyData())
@@ -143,7 +148,7 @@ def test_balanced_weights_come_from_the_training_set() -> None:
 
 
 def test_validation_alone_works_with_a_loss_that_waits_for_labels() -> None:
-    module = _module(loss=BinaryCrossEntropy("balanced"))
+    module = _built(loss=BinaryCrossEntropy("balanced"))
     (values,) = _trainer().validate(module, datamodule=TinyData(), verbose=False)
     assert "val/map" in values
     assert "val/loss" not in values
@@ -166,7 +171,7 @@ def test_the_sanity_check_leaves_no_trace() -> None:
 
 
 def test_a_repeated_row_counts_once() -> None:
-    module, data = _module(), TinyData()
+    module, data = _built(), TinyData()
     _trainer().validate(module, datamodule=data, verbose=False)
     expected = module.thresholds, module.validation_map
 
@@ -200,12 +205,12 @@ def test_validation_batches_without_rows_are_refused() -> None:
     data = TinyData()
     data.sets[1] = NoRows(8, 1, CLASSES)
     with pytest.raises(DpcError, match="row"):
-        _trainer().validate(_module(), datamodule=data, verbose=False)
+        _trainer().validate(_built(), datamodule=data, verbose=False)
 
 
 @pytest.mark.parametrize("embeddings", [False, True])
 def test_predictions_are_averaged_probabilities(*, embeddings: bool) -> None:
-    module, data = _module(tta=4), TinyData()
+    module, data = _built(tta=4), TinyData()
     module.predict_embeddings = embeddings
     batches = _trainer().predict(module, datamodule=data)
     assert batches is not None

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from torch.optim import SGD
 
 from dpc_lightning.errors import ConfigError, DpcError
 from dpc_lightning.models.classifier import MultiLabelClassifier
-from dpc_lightning.models.freeze import count_trainable
+from dpc_lightning.models.freeze import FreezeUntil, count_trainable
 from dpc_lightning.models.losses import BinaryCrossEntropy, FocalLoss, MultiLabelLoss
 from dpc_lightning.models.recipe import Pipeline, Recipe
 from dpc_lightning.models.staged_module import Stage
@@ -166,10 +167,54 @@ def test_a_foreign_checkpoint_is_refused() -> None:
         _module().on_load_checkpoint({"state_dict": {}})
 
 
-def test_a_mistake_in_evaluate_is_found_before_the_fit() -> None:
-    module = _module(backbone="efficientnet_z9")
-    with pytest.raises(ConfigError, match=r"evaluate\.backbone"):
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ({"backbone": "efficientnet_z9"}, r"evaluate\.backbone"),
+        ({"checkpoint_path": "absent.pt"}, r"evaluate\.checkpoint_path.*absent\.pt"),
+        ({"checkpoint_path": "absent.pt", "freeze": FreezeUntil("x")}, r"evaluate\.checkpoint_path"),
+        ({"loss": BinaryCrossEntropy([1.0, 2.0])}, "3 numbers"),
+        ({"optimizer": lambda params: SGD(params, lr=-1.0)}, "learning rate"),
+    ],
+)
+def test_a_mistake_in_evaluate_is_found_before_the_fit(mistake: dict[str, Any], message: str) -> None:
+    module = MultiLabelClassifier(Pipeline(**mistake))
+    with pytest.raises(ValueError, match=message):
         _trainer().fit(module, datamodule=TinyData())
+
+
+def test_judging_a_checkpoint_needs_no_weights_to_start_from(tmp_path: Path) -> None:
+    path, start = tmp_path / "run.ckpt", tmp_path / "w.pt"
+    torch.save(_ready(_module()).network.model.state_dict(), start)
+
+    def fresh() -> MultiLabelClassifier:
+        return MultiLabelClassifier(Pipeline(), checkpoint_path=str(start))
+
+    trainer, module = _trainer(), fresh()
+    trainer.fit(module, datamodule=TinyData())
+    trainer.save_checkpoint(path)
+    start.unlink()
+    (scores,) = _trainer().validate(fresh(), datamodule=TinyData(), ckpt_path=path, weights_only=True, verbose=False)
+    assert scores["val/map"] == pytest.approx(module.validation_map)
+    with pytest.raises(ConfigError, match=r"w\.pt"):
+        _trainer().fit(fresh(), datamodule=TinyData())
+
+
+def test_prediction_takes_its_classes_from_the_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "run.ckpt"
+    trainer, module, data = _trainer(), _module(), TinyData()
+    trainer.fit(module, datamodule=data)
+    trainer.save_checkpoint(path)
+    other = _module()
+    batches = _trainer().predict(other, data.test_dataloader(), ckpt_path=path, weights_only=True)
+    assert batches is not None
+    assert other.classes == data.classes
+
+
+@pytest.mark.parametrize("what", ["validate", "test", "predict"])
+def test_without_a_network_nothing_is_judged(what: str) -> None:
+    with pytest.raises(ConfigError, match="ckpt_path"):
+        getattr(_trainer(), what)(_module(), datamodule=TinyData())
 
 
 def test_data_without_classes_is_refused() -> None:
