@@ -66,7 +66,7 @@ def ledger_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        msg = f"Ledger {path}: {error}. "
+        msg = f"Ledger {path}: {str(error).rstrip('.')}. "
         text = str(error)
         if "not a database" in text or "malformed" in text:
             msg += "The file is no ledger, or damaged; it is kept as it is. Restore it from a copy, or move it away."
@@ -220,11 +220,11 @@ def network_file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) ->
     remote = {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3"}
     if not mounts.is_file():
         return None
-    best, kind = Path("/"), "local"
+    best, kind, target = Path("/"), "local", path.resolve()
     for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
         _, folder, file_system, *_ = line.split(" ")
         mount = Path(folder.replace("\\040", " "))
-        if path.resolve().is_relative_to(mount) and len(mount.parts) >= len(best.parts):
+        if target.is_relative_to(mount) and len(mount.parts) >= len(best.parts):
             best, kind = mount, file_system
     return kind if kind in remote else None
 
