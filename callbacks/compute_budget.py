@@ -18,8 +18,8 @@ class ComputeBudget(PhaseCallback):
 
     It is forced: the trainer adds it to every run, and no configuration can drop it. It counts wall clock from the
     start of the fit to the start of the evaluation phase, on a monotonic clock, over all starts of the run: its state
-    is in every checkpoint. Time between the last checkpoint and a kill is not counted. The decision is made on rank 0 and
-    broadcast. A batch that has begun is finished, and so is a purchase; it never raises.
+    is in every checkpoint. Time between the last checkpoint and a kill is not counted. The decision is made on rank 0
+    and broadcast. A batch that has begun is finished, and so is a purchase; it never raises.
 
     Args:
         seconds: the budget, or None for none.

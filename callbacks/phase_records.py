@@ -41,7 +41,6 @@ class PhaseRecords(PhaseCallback):
         self.metrics = metrics
         self.records: list[PhaseRecord] = []
         self._since = time.monotonic()
-        self._rows = 0  # rows of the metrics file at the checkpoint that this start goes on from
 
     def _count_seconds(self) -> None:
         now = time.monotonic()
@@ -58,8 +57,8 @@ class PhaseRecords(PhaseCallback):
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._since = time.monotonic()
-        self.metrics.rewind(self._rows)
-        self.metrics.phase = self.records[-1].name if self.records else ""
+        if not self.records:  # nothing to go on from
+            self.metrics.rewind(0, "", 0)
 
     @override
     def on_round_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
@@ -86,11 +85,23 @@ class PhaseRecords(PhaseCallback):
         self._count_seconds()
 
     @override
-    def state_dict(self) -> dict[str, Any]:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.metrics.save()
-        return {"records": [asdict(record) for record in self.records], "rows": self.metrics.rows}
 
     @override
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.records = [PhaseRecord(**record) for record in state_dict["records"]]
-        self._rows = int(state_dict["rows"])
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.metrics.save()
+        checkpoint["phase_records"] = {
+            "records": [asdict(record) for record in self.records],
+            "metrics_rows": self.metrics.rows,
+            "metrics_step": trainer.global_step,
+        }
+
+    @override
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if trainer.state.fn != "fit":
+            return
+        state = checkpoint["phase_records"]
+        self.records = [PhaseRecord(**record) for record in state["records"]]
+        self.metrics.phase = self.records[-1].name
+        self.metrics.rewind(int(state["metrics_rows"]), self.metrics.phase, int(state["metrics_step"]))

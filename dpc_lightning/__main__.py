@@ -2,6 +2,7 @@
 
 import os
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(words: Sequence[str]) -> int:
     from dpc_lightning.cli import run  # noqa: PLC0415  commands that do not train import no Lightning
 
-    run_dir = run(_with_packaged_configs(words))
+    run_dir = run(_with_config_of_run(_with_packaged_configs(words)))
     if run_dir is not None:
         from dpc_lightning.report import draw_purchases, print_run  # noqa: PLC0415
 
@@ -90,6 +91,17 @@ def _data(words: Sequence[str]) -> int:
     from dpc_lightning.data.commands import main as data  # noqa: PLC0415
 
     return data(words[1:])
+
+
+def _with_config_of_run(words: list[str]) -> list[str]:
+    """Let `test --run_dir RUN` and `validate --run_dir RUN` take the configuration that the run left."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", "-c")
+    parser.add_argument("--run_dir")
+    known, _ = parser.parse_known_args(words[1:])
+    if words[0] == "fit" or known.config is not None or known.run_dir is None:
+        return words
+    return [words[0], "--config", str(Path(known.run_dir) / "config.yaml"), *words[1:]]
 
 
 def _with_packaged_configs(words: Sequence[str]) -> list[str]:

@@ -13,9 +13,11 @@ import torch
 import yaml
 from jsonargparse.typing import PositiveInt
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_info
 from typing_extensions import override
 
-from dpc_lightning.data.datamodule import PurchaseDataModule
+from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
+from dpc_lightning.errors import RunDirError
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.recipe import Pipeline
 from dpc_lightning.purchase.plan import PurchasePlan
@@ -123,9 +125,29 @@ class PurchaseCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the evaluation's model and write the summary."""
+        if self.trainer.finished:
+            rank_zero_info(f"The run in {self.run_dir.path} is finished.")
+            return
         self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
         if self.trainer.is_global_zero:
             write_summary(self.run_dir, self.trainer, self.model, self.datamodule)
+
+    def before_test(self) -> None:
+        """Take the final weights of the run, unless others are named."""
+        self._use_final_checkpoint()
+
+    def before_validate(self) -> None:
+        """Take the final weights of the run, unless others are named."""
+        self._use_final_checkpoint()
+
+    def _use_final_checkpoint(self) -> None:
+        settings = self._group(self.config_init)
+        if settings["ckpt_path"] is None:
+            if not self.run_dir.final_checkpoint.is_file():
+                msg = f"There is no {self.run_dir.final_checkpoint}: expected `--run_dir` of a finished run, or `--ckpt_path`."
+                raise RunDirError(msg)
+            settings["ckpt_path"] = str(self.run_dir.final_checkpoint)
+        self.datamodule.enter_phase(TrainView(blur=self.model.evaluate.blur))
 
     def _group(self, config: Any) -> Any:
         return config[self.subcommand] if self.subcommand else config

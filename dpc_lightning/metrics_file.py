@@ -4,6 +4,7 @@ import csv
 import io
 from argparse import Namespace
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from typing_extensions import override
 from dpc_lightning.atomic import atomic_write
 
 __all__ = ["MetricsFile"]
+
+PLACE = ("phase", "step")
+"""Columns that say where a row belongs; a step is a whole number."""
 
 
 class MetricsFile(Logger):
@@ -46,17 +50,31 @@ class MetricsFile(Logger):
         self._written = 0
         if path.exists():
             with path.open(encoding="utf-8", newline="") as stream:
-                self._rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(stream)]
+                self._rows = [
+                    {key: value for key, value in row.items() if value or key in PLACE}
+                    for row in csv.DictReader(stream)
+                ]
 
     @property
     def rows(self) -> int:
         """Rows logged so far."""
         return len(self._rows)
 
-    def rewind(self, rows: int) -> None:
-        """Forget all rows after the first `rows`."""
-        if rows < len(self._rows):
-            del self._rows[rows:]
+    def rewind(self, rows: int, phase: str, step: int) -> None:
+        """Forget what was logged after a checkpoint.
+
+        Lightning logs what it averaged over an epoch only after the epoch's checkpoint is written, so rows of earlier
+        steps of the checkpoint's phase are kept too.
+
+        Args:
+            rows: rows that the file held at the checkpoint.
+            phase: the phase of the checkpoint.
+            step: training steps done at the checkpoint.
+        """
+        late = (row["phase"] == phase and int(row["step"]) < step for row in self._rows[rows:])
+        kept = min(rows, len(self._rows)) + sum(1 for _ in takewhile(bool, late))
+        if kept < len(self._rows):
+            del self._rows[kept:]
             self._written = 0
 
     @property
@@ -83,7 +101,7 @@ class MetricsFile(Logger):
     @override
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        place = {"phase": self.phase, "step": "" if step is None else str(step)}
+        place = {"phase": self.phase, "step": str(0 if step is None else step)}
         values = {key: repr(float(value)) for key, value in metrics.items()}
         last = self._rows[-1] if self._rows else {}
         same_place = {key: last.get(key) for key in place} == place
@@ -98,7 +116,7 @@ class MetricsFile(Logger):
     def save(self) -> None:
         if self._written == len(self._rows):
             return
-        columns = dict.fromkeys(["phase", "step"])
+        columns = dict.fromkeys(PLACE)
         for row in self._rows:
             columns |= dict.fromkeys(row)
         text = io.StringIO()

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from dpc_lightning.atomic import atomic_write
 from dpc_lightning.cli import PurchaseCLI
+from dpc_lightning.data.datamodule import TrainView
 from dpc_lightning.errors import RunDirError
 from dpc_lightning.run_dir import RunDir
 
@@ -69,6 +70,7 @@ def predict_folder(run_dir: RunDir, images: Path, out: Path, accelerator: str = 
     use_gpu = torch.cuda.is_available() if accelerator == "auto" else accelerator == "gpu"
     device = torch.device("cuda" if use_gpu else "cpu")
     module.to(device).eval()
+    data.enter_phase(TrainView(blur=module.evaluate.blur))
     loader = data.image_folder_loader(images)
     classes, thresholds = list(module.classes), np.asarray(module.thresholds)
     text = io.StringIO()

@@ -105,6 +105,11 @@ class PurchaseTrainer(Trainer):
         return trainer
 
     @property
+    def finished(self) -> bool:
+        """Whether the run folder holds a finished run: its summary is the last file that is written."""
+        return self.run_dir.summary.exists()
+
+    @property
     def purchase_loop(self) -> PurchaseLoop:
         """The loop that buys.
 
@@ -128,6 +133,8 @@ class PurchaseTrainer(Trainer):
     ) -> None:
         """Buy labels and train on them: pretrain, rounds of (score, pick, buy, train), evaluation.
 
+        A run that is finished stays as it is.
+
         Args:
             model: a `MultiLabelClassifier`.
             train_dataloaders: refused; the data module gives the loaders of each phase.
@@ -142,6 +149,8 @@ class PurchaseTrainer(Trainer):
         if train_dataloaders is not None or val_dataloaders is not None:
             msg = "Expected no loaders: the PurchaseDataModule gives those of each phase."
             raise ConfigError(msg)
+        if self.finished:
+            return
         self.purchase_loop.attach(model, datamodule)
         last = self.run_dir.last_checkpoint
         if ckpt_path is None and last.exists():

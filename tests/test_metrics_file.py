@@ -47,7 +47,7 @@ def test_a_resumed_file_forgets_what_comes_after_the_checkpoint_and_goes_on(tmp_
     first.save()
     second = MetricsFile(tmp_path / "metrics.csv")
     assert second.rows == 4
-    second.rewind(2)
+    second.rewind(1, "", 2)
     second.log_metrics({"loss": 20.0, "new": 1.0}, step=2)
     second.finalize("success")
     assert [(row["step"], row["loss"], row["new"]) for row in rows(second.path)] == [

@@ -19,8 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 def test_the_listed_packages_are_the_folders_that_exist() -> None:
     found = {
-        str(init.parent.relative_to(ROOT)).replace(os.sep, ".")
-        for init in ROOT.glob("dpc_lightning/**/__init__.py")
+        str(init.parent.relative_to(ROOT)).replace(os.sep, ".") for init in ROOT.glob("dpc_lightning/**/__init__.py")
     }
     found |= {f"dpc_lightning.{folder}" for folder in ("callbacks", "configs")}
     assert sorted(PROJECT["tool"]["setuptools"]["packages"]) == sorted(found)
@@ -31,7 +30,7 @@ def test_the_links_lead_to_the_folders_at_the_top(folder: str) -> None:
     link = ROOT / "dpc_lightning" / folder
     assert link.is_symlink()
     assert link.resolve() == (ROOT / folder).resolve()
-    assert not Path(os.readlink(link)).is_absolute()
+    assert not link.readlink().is_absolute()
 
 
 def test_the_version_is_given_once() -> None:
@@ -44,14 +43,17 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     source = tmp_path_factory.mktemp("source") / "tree"
     tracked = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     ).stdout.decode()
     for name in filter(None, tracked.split("\0")):
         target = source / name
         target.parent.mkdir(parents=True, exist_ok=True)
         origin = ROOT / name
         if origin.is_symlink():
-            target.symlink_to(os.readlink(origin))
+            target.symlink_to(origin.readlink())
         elif origin.exists():
             target.write_bytes(origin.read_bytes())
     subprocess.run(

@@ -142,6 +142,8 @@ class Buyer:
                 table = data.hidden_labels()
                 if table is not None:
                     oracle.attach(table)
+                if self.plan.labels:
+                    oracle.label(np.zeros(0, dtype=np.int64))  # says now, before the pretraining, if there is no table
             self._ledger = Ledger.open(
                 self.run_dir / "ledger.sqlite",
                 oracle=oracle,

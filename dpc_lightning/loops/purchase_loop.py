@@ -71,7 +71,8 @@ class PurchaseLoop(PhasedFitLoop):
         data.enter_phase(self._view(self.phases[0], module))
 
     def first_phase(self) -> None:
-        """Announce the pretraining."""
+        """Open the ledger, so that what is wrong with it or with the oracle is said now, and announce the pretraining."""
+        self.buyer.bought(self._data)
         self._announce(self.phase)
 
     def next_phase(self) -> bool:

@@ -71,6 +71,8 @@ class MultiLabelClassifier(StagedModule):
         dataset = loader.dataset if isinstance(loader, DataLoader) else None
         if isinstance(dataset, HasLabels):
             self.prepare_loss(dataset.labels)
+        if self.current_epoch:
+            return  # a phase that is resumed in a later epoch has logged the counts before
         trainable, total = count_trainable(self.network)
         counts = {"parameters/trainable": float(trainable), "parameters/total": float(total)}
         self.log_dict(counts, sync_dist=True)
