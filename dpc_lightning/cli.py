@@ -143,10 +143,11 @@ class PurchaseCLI(LightningCLI):
     def _use_final_checkpoint(self) -> None:
         settings = self._group(self.config_init)
         if settings["ckpt_path"] is None:
-            if not self.run_dir.final_checkpoint.is_file():
-                msg = f"There is no {self.run_dir.final_checkpoint}: expected `--run_dir` of a finished run, or `--ckpt_path`."
+            final = self.run_dir.final_checkpoint
+            if not final.is_file():
+                msg = f"There is no {final}: expected `--run_dir` of a finished run, or `--ckpt_path`."
                 raise RunDirError(msg)
-            settings["ckpt_path"] = str(self.run_dir.final_checkpoint)
+            settings["ckpt_path"] = str(final)
         self.datamodule.enter_phase(TrainView(blur=self.model.evaluate.blur))
 
     def _group(self, config: Any) -> Any:

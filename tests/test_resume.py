@@ -14,6 +14,8 @@ from dpc_lightning.acquisition.badge import Badge
 from dpc_lightning.loops import buyer
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.oracle import HiddenLabels
+from dpc_lightning.run_dir import RunDir
+from tests.run_dir_holder import held_by_another_process
 from tests.small_run import fit, metrics, purchases, weights, words
 
 PHASES = ("pretrain", "round_1", "round_2", "evaluate")
@@ -99,19 +101,8 @@ def test_another_configuration_in_the_same_folder_is_refused(
 
 
 def test_a_folder_in_use_is_refused(small_root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from dpc_lightning.run_dir import RunDir
-
     run_dir = RunDir(tmp_path / "run")
     run_dir.create()
-    code = "import sys, pathlib; from dpc_lightning.run_dir import RunDir\nwith RunDir(pathlib.Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(run_dir.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    try:
+    with held_by_another_process(run_dir):
         assert main(words(small_root, run_dir.path)) == 2
-        assert "Another process" in capfd.readouterr().err
-    finally:
-        holder.kill()
-        holder.communicate()
+    assert "Another process" in capfd.readouterr().err

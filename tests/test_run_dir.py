@@ -1,14 +1,13 @@
 """The folder of a run: who decides it, who holds it, and what may change in it."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from dpc_lightning.errors import RunDirError
 from dpc_lightning.run_dir import HANDED_ON, RunDir
+from tests.run_dir_holder import held_by_another_process
 
 CONFIG = """\
 seed_everything: 0
@@ -41,21 +40,13 @@ def test_torchrun_must_name_the_folder() -> None:
 def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path / "run")
     run_dir.create()
-    code = (
-        "import sys, pathlib\n"
-        "from dpc_lightning.run_dir import RunDir\n"
-        "with RunDir(pathlib.Path(sys.argv[1])).locked():\n"
-        "    print('held', flush=True); sys.stdin.read()\n"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(run_dir.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(RunDirError, match="Another process"), run_dir.locked():
+    with (
+        held_by_another_process(run_dir),
+        pytest.raises(RunDirError, match="Another process"),
+        run_dir.locked(),
+    ):
         pass
-    holder.kill()  # a lock must go with its process, however it ends
-    holder.communicate()
+    # the lock must have gone with the killed process
     with run_dir.locked():
         pass
 

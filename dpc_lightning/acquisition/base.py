@@ -1,7 +1,7 @@
 """The contract of an acquisition: what it is given and what it must return."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -39,6 +39,7 @@ class PoolView:
         f1: `(C,)` float32 in [0, 1], F1 of each class on validation at `thresholds`; NaN where it has no positive.
         thresholds: `(C,)` float32 in (0, 1), decision thresholds tuned on validation.
         prevalence: `(C,)` float32, share of positives of each class among the labelled images.
+        bought: how many of the labelled images were bought: the last so many rows, in the order of purchase.
         budget_left: labels that may still be bought, this round included.
         round: number of the round, from 1.
     """
@@ -52,6 +53,7 @@ class PoolView:
     thresholds: FloatArray
     budget_left: int
     round: int = 1
+    bought: int = 0
     prevalence: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,12 +65,20 @@ class PoolView:
                 raise AcquisitionError(msg)
             if rows.shape[1]:
                 _check_finite(name, rows, self.indices)
+        if not 0 <= self.bought <= len(self.labelled_labels):
+            msg = f"Expected `bought` between 0 and {len(self.labelled_labels)} labelled images, but got {self.bought}."
+            raise AcquisitionError(msg)
         if len(np.unique(self.indices)) != count:
             msg = "Expected distinct pool indices, but some are repeated."
             raise AcquisitionError(msg)
         owned = self.labelled_labels
         share = owned.mean(axis=0, dtype=np.float64) if len(owned) else np.zeros(owned.shape[1])
         object.__setattr__(self, "prevalence", share.astype(np.float32))
+
+    @property
+    def bought_embeddings(self) -> FloatArray:
+        """Features of the bought images, `(bought, D)`."""
+        return self.labelled_embeddings[len(self.labelled_embeddings) - self.bought :]
 
     @property
     def num_classes(self) -> int:
@@ -166,14 +176,4 @@ class Acquisition(ABC):
 
 def _in_index_order(pool: PoolView) -> PoolView:
     order = np.argsort(pool.indices, kind="stable")
-    return PoolView(
-        indices=pool.indices[order],
-        logits=pool.logits[order],
-        embeddings=pool.embeddings[order],
-        labelled_labels=pool.labelled_labels,
-        labelled_embeddings=pool.labelled_embeddings,
-        f1=pool.f1,
-        thresholds=pool.thresholds,
-        budget_left=pool.budget_left,
-        round=pool.round,
-    )
+    return replace(pool, indices=pool.indices[order], logits=pool.logits[order], embeddings=pool.embeddings[order])

@@ -19,12 +19,12 @@ class ClassQuota(Acquisition):
 
     `p_ik · clip((1 - max_j e_i·e_j) / scale, floor, 1)`
 
-    over the embeddings e_j of the owned images and earlier picks, and adds p_i to the positives so far. At the start
-    these are the positives among the labelled images. Embeddings are penultimate features, centred on the pool, of
-    length 1.
+    over the embeddings e_j of what was bought in earlier rounds and picked in this one, and adds p_i to the positives
+    so far. At the start these are the positives among the labelled images. Embeddings are penultimate features,
+    centred on the pool, of length 1.
 
-    Owned images count as earlier picks because otherwise a later round would buy the near duplicates of an earlier one:
-    these are what the model is now sure of.
+    Earlier rounds count, because otherwise a later one would buy their near duplicates: these are what the model is now
+    sure of.
 
     Score: the maximised term, in [0, 1], for the class of the pick. Deterministic; of equal classes the first, of equal
     images the smaller index. Cost: at worst O((L + B) N D), in practice a few per cent of it (see `DiverseGreedy`).
@@ -32,8 +32,7 @@ class ClassQuota(Acquisition):
     random: let `Random` buy the first round then.
 
     Source:
-        Own trials on generated sheets (class quota with diversity), with `scale` .3 and `floor` .02, never tuned. There
-        one shot was bought and the labelled start set was not avoided.
+        Own trials on generated sheets (class quota with diversity), with `scale` .3 and `floor` .02, never tuned.
 
     Args:
         scale: `1 - cosine` from which on an image is not similar any more.
@@ -50,9 +49,7 @@ class ClassQuota(Acquisition):
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:  # noqa: ARG002
         probabilities = sigmoid(pool.logits)
         positives = pool.labelled_labels.sum(axis=0, dtype=np.float64)
-        greedy = DiverseGreedy(
-            probabilities, UnitRows(pool.embeddings, pool.labelled_embeddings), self.scale, self.floor
-        )
+        greedy = DiverseGreedy(probabilities, UnitRows(pool.embeddings, pool.bought_embeddings), self.scale, self.floor)
         only = np.eye(len(positives))
         for _ in range(count):
             poorest = int(np.argmin(positives))

@@ -20,16 +20,15 @@ class ExpectedGain(Acquisition):
 
     `clip((1 - max_j e_i·e_j) / scale, floor, 1) · Σ_k (1 - F1_k) / max(1, n_k) · p_ik`
 
-    over the embeddings e_j of the owned images and earlier picks, and adds p_i to the positives n. At the start n
-    counts the positives among the labelled images. F1_k is that of class k on validation, 0 where it is unknown. It is
-    `ClassQuota` with all classes in one formula: an image with several weak classes counts more.
+    over the embeddings e_j of what was bought in earlier rounds and picked in this one, and adds p_i to the positives
+    n. At the start n counts the positives among the labelled images. F1_k is that of class k on validation, 0 where
+    it is unknown. It is `ClassQuota` with all classes in one formula: an image with several weak classes counts more.
 
     Score: the maximised term, at least 0; it falls from pick to pick. Deterministic; of equal images the smaller index.
     Cost: at worst O((L + B) N D), in practice a few per cent of it (see `DiverseGreedy`). Use it as `ClassQuota`.
 
     Source:
-        Own trials on generated sheets and on real boards, with `scale` .3 and `floor` .02, never tuned. There only
-        earlier purchases were avoided, not the labelled start set.
+        Own trials on generated sheets and on real boards, with `scale` .3 and `floor` .02, never tuned.
 
     Args:
         scale: `1 - cosine` from which on an image is not similar any more.
@@ -47,9 +46,7 @@ class ExpectedGain(Acquisition):
         probabilities = sigmoid(pool.logits)
         positives = pool.labelled_labels.sum(axis=0, dtype=np.float64)
         weak = weakness(pool.f1)
-        greedy = DiverseGreedy(
-            probabilities, UnitRows(pool.embeddings, pool.labelled_embeddings), self.scale, self.floor
-        )
+        greedy = DiverseGreedy(probabilities, UnitRows(pool.embeddings, pool.bought_embeddings), self.scale, self.floor)
         for _ in range(count):
             positives += probabilities[greedy.take(0, weak / np.maximum(1, positives))]
         return greedy.picks()

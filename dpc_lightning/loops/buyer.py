@@ -182,6 +182,7 @@ class Buyer:
             f1=module.class_f1,
             thresholds=module.thresholds,
             budget_left=self.plan.labels - len(data.bought),
+            bought=len(data.bought),
             round=number,
         )
 

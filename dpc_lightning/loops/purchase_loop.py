@@ -71,7 +71,7 @@ class PurchaseLoop(PhasedFitLoop):
         data.enter_phase(self._view(self.phases[0], module))
 
     def first_phase(self) -> None:
-        """Open the ledger, so that what is wrong with it or with the oracle is said now, and announce the pretraining."""
+        """Announce the pretraining; open the ledger, so that what is wrong with it or the oracle is said now."""
         self.buyer.bought(self._data)
         self._announce(self.phase)
 

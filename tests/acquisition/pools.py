@@ -14,6 +14,7 @@ def pool_of(
     labels: LabelArray | None = None,
     owned: FloatArray | None = None,
     f1: FloatArray | None = None,
+    bought: int = 0,
 ) -> PoolView:
     """Make a pool whose arrays refuse to be written."""
     classes, width = logits.shape[1], embeddings.shape[1]
@@ -28,13 +29,16 @@ def pool_of(
         f1=np.linspace(0.2, 0.9, classes, dtype=np.float32) if f1 is None else f1,
         thresholds=np.full(classes, 0.5, dtype=np.float32),
         budget_left=len(logits),
+        bought=bought,
     )
     for array in (view.indices, view.logits, view.embeddings, view.labelled_labels, view.labelled_embeddings, view.f1):
         array.setflags(write=False)
     return view
 
 
-def random_pool(rows: int, *, classes: int = 4, width: int = 8, labelled: int = 5, seed: int = 0) -> PoolView:
+def random_pool(
+    rows: int, *, classes: int = 4, width: int = 8, labelled: int = 5, seed: int = 0, bought: int = 0
+) -> PoolView:
     """Make a pool of Gaussian logits and embeddings; the first half come in groups of three near duplicates."""
     rng = np.random.default_rng(seed)
     logits = (2 * rng.standard_normal((rows, classes)) - 1).astype(np.float32)
@@ -49,6 +53,7 @@ def random_pool(rows: int, *, classes: int = 4, width: int = 8, labelled: int = 
         indices=np.sort(rng.choice(10 * rows, rows, replace=False)),
         labels=(rng.random((labelled, classes)) < 0.4).astype(np.uint8),
         owned=np.maximum(rng.standard_normal((labelled, width)) + 0.3, 0).astype(np.float32),
+        bought=bought,
     )
 
 

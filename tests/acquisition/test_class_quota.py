@@ -12,7 +12,7 @@ from tests.acquisition.pools import pool_of, random_pool
 def by_the_formula(pool: PoolView, count: int, scale: float, floor: float) -> tuple[list[int], list[float]]:
     p = expit(pool.logits.astype(np.float64))
     mean = pool.embeddings.astype(np.float64).mean(axis=0)
-    rows, owned = pool.embeddings - mean, pool.labelled_embeddings - mean
+    rows, owned = pool.embeddings - mean, pool.bought_embeddings - mean
     rows, owned = (table / np.linalg.norm(table, axis=1, keepdims=True) for table in (rows, owned))
     positives = pool.labelled_labels.sum(axis=0).astype(np.float64)
     avoid = list(owned)
@@ -30,10 +30,10 @@ def by_the_formula(pool: PoolView, count: int, scale: float, floor: float) -> tu
 
 
 @pytest.mark.parametrize("active", [4, 2_048])
-@pytest.mark.parametrize("labelled", [0, 20])
-def test_takes_what_the_formula_says(monkeypatch: pytest.MonkeyPatch, active: int, labelled: int) -> None:
+@pytest.mark.parametrize("bought", [0, 15])
+def test_takes_what_the_formula_says(monkeypatch: pytest.MonkeyPatch, active: int, bought: int) -> None:
     monkeypatch.setattr(diverse_greedy, "ACTIVE", active)
-    pool = random_pool(900, labelled=labelled, width=12)
+    pool = random_pool(900, labelled=20, width=12, bought=bought)
     rows, scores = by_the_formula(pool, 150, 0.3, 0.02)
     selection = ClassQuota().select(pool, 150, np.random.default_rng(0))
     assert selection.indices.tolist() == rows
@@ -48,8 +48,8 @@ def test_constants_are_settings() -> None:
         ClassQuota(scale=0)
 
 
-def test_a_near_duplicate_of_an_owned_image_comes_last() -> None:
+def test_a_near_duplicate_of_a_bought_image_comes_last() -> None:
     embeddings = np.array([[1, 0], [0, 1], [-1, -1]], dtype=np.float32)
     labels = np.array([[1, 1]], dtype=np.uint8)
-    pool = pool_of(np.full((3, 2), 2, np.float32), embeddings, labels=labels, owned=embeddings[:1].copy())
+    pool = pool_of(np.full((3, 2), 2, np.float32), embeddings, labels=labels, owned=embeddings[:1].copy(), bought=1)
     assert ClassQuota().select(pool, 3, np.random.default_rng(0)).indices.tolist() == [1, 2, 0]
