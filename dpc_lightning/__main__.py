@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dpc_lightning.errors import DpcError, LabelsPendingError
+from dpc_lightning.errors import DpcError, LabelsPendingError, RunDirError
 
 __all__ = ["main"]
 
@@ -101,7 +101,11 @@ def _with_config_of_run(words: list[str]) -> list[str]:
     known, _ = parser.parse_known_args(words[1:])
     if words[0] == "fit" or known.config is not None or known.run_dir is None:
         return words
-    return [words[0], "--config", str(Path(known.run_dir) / "config.yaml"), *words[1:]]
+    config = Path(known.run_dir) / "config.yaml"
+    if not config.is_file():
+        msg = f"There is no {config}: expected `--run_dir` of a run, or `--config`."
+        raise RunDirError(msg)
+    return [words[0], "--config", str(config), *words[1:]]
 
 
 def _with_packaged_configs(words: Sequence[str]) -> list[str]:

@@ -38,6 +38,13 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 }
 
 
+OF_ONE_START = frozenset({"ckpt_path", "weights_only"})
+"""Words of one start that are no settings of the run."""
+
+USAGE = "dpc-lightning {} [--config NAME_OR_FILE] [--run_dir DIR] [--GROUP.SETTING VALUE ...]"
+"""Short, because an error is printed below it, and `--help` lists every setting."""
+
+
 class PurchaseCLI(LightningCLI):
     """The Lightning CLI with the groups `purchase:` and `evaluate:` and a folder for the run.
 
@@ -63,6 +70,10 @@ class PurchaseCLI(LightningCLI):
                 seed_everything_default=0,
                 auto_configure_optimizers=False,  # one optimizer a stage, made anew for each phase
                 load_from_checkpoint_support=False,
+                parser_kwargs={
+                    "prog": "dpc-lightning",
+                    **{name: {"usage": USAGE.format(name)} for name in self.subcommands()},
+                },
                 args=None if args is None else list(args),
                 run=run,
             )
@@ -155,7 +166,8 @@ class PurchaseCLI(LightningCLI):
 
     def _resolved(self) -> str:
         dumped = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
-        return yaml.safe_dump(dumped[self.subcommand], sort_keys=False)
+        settings = {key: value for key, value in dumped[self.subcommand].items() if key not in OF_ONE_START}
+        return yaml.safe_dump(settings, sort_keys=False)
 
 
 def _defaults_by_class_path(settings: "type[DataclassInstance]", group: str) -> dict[str, Any]:

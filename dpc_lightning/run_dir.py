@@ -32,7 +32,7 @@ MAY_DIFFER = frozenset(
 )
 """Keys in which a second start in the same folder may differ from the first: they change no result, only its speed."""
 
-NOT_SETTINGS = frozenset({"config", "run_dir", "ckpt_path", "weights_only"})
+NOT_SETTINGS = frozenset({"config", "run_dir"})
 
 
 @dataclass(frozen=True)

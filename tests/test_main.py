@@ -1,0 +1,59 @@
+"""The front door: what it dispatches, and what it says when it cannot."""
+
+import subprocess
+import sys
+
+import pytest
+
+import dpc_lightning
+from dpc_lightning.__main__ import main
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for command in ("fit", "validate", "test", "predict", "data"):
+        assert f"  {command} " in shown
+    assert main([]) == 0
+
+
+def test_an_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fitt"]) == 2
+    assert "no command `fitt`" in capsys.readouterr().err
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == dpc_lightning.__version__
+
+
+def test_a_misspelt_setting_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", "--config", "quickstart", "--purchase.lables=3"])
+    assert ended.value.code == 2
+    assert "purchase.lables" in capsys.readouterr().err
+
+
+def test_an_unknown_configuration_is_named_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--config", "nothing.yaml"]) == 2
+    shown = capsys.readouterr().err
+    assert "nothing.yaml" in shown
+    assert "quickstart.yaml" in shown
+
+
+def test_commands_that_do_not_train_import_no_lightning() -> None:
+    code = (
+        "import sys; from dpc_lightning.__main__ import main\n"
+        "main(['--help'])\n"
+        "try: main(['data', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'lightning', 'timm'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", ["test", "validate"])
+def test_a_run_that_is_not_there_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--run_dir", "nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
