@@ -13,7 +13,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from dpc_lightning.atomic import atomic_write
+from dpc_lightning.atomic import write_text
 
 __all__ = ["MetricsFile"]
 
@@ -123,7 +123,7 @@ class MetricsFile(Logger):
         writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        atomic_write(self.path, text.getvalue())
+        write_text(self.path, text.getvalue())
         self._written = len(self._rows)
 
     @override

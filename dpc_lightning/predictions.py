@@ -10,7 +10,7 @@ import torch
 from jsonargparse import ArgumentParser
 from rich.progress import Progress
 
-from dpc_lightning.atomic import atomic_write
+from dpc_lightning.atomic import write_text
 from dpc_lightning.cli import PurchaseCLI
 from dpc_lightning.data.datamodule import TrainView
 from dpc_lightning.errors import RunDirError
@@ -85,5 +85,5 @@ def predict_folder(run_dir: RunDir, images: Path, out: Path, accelerator: str = 
                 writer.writerow([name, *(f"{value:.6f}" for value in row), *(row >= thresholds).astype(int)])
             count += len(probabilities)
             progress.advance(task)
-    atomic_write(out, text.getvalue())
+    write_text(out, text.getvalue())
     return count

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from dpc_lightning.atomic import atomic_write
+from dpc_lightning.atomic import write_text
 from dpc_lightning.errors import RunDirError
 
 __all__ = ["RunDir"]
@@ -169,7 +169,7 @@ class RunDir:
             RunDirError: if it differs from the saved one in a key that changes results; the message names the keys.
         """
         if not self.config.exists():
-            atomic_write(self.config, resolved)
+            write_text(self.config, resolved)
             return
         before = _flatten(yaml.safe_load(self.config.read_text(encoding="utf-8")))
         now = _flatten(yaml.safe_load(resolved))

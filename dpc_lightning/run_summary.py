@@ -1,16 +1,18 @@
 """`summary.json`: the result of a run, in numbers."""
 
 import json
+import math
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from dpc_lightning import __version__
-from dpc_lightning.atomic import atomic_write
+from dpc_lightning.atomic import write_text
 from dpc_lightning.callbacks.phase_records import PhaseRecords
 from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.errors import RunDirError
+from dpc_lightning.loops.buyer import START_MODEL
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.metrics import Scores
 from dpc_lightning.purchase.ledger import Ledger
@@ -43,6 +45,7 @@ def write_summary(
     loop = trainer.purchase_loop
     with Ledger.read(run_dir.ledger) as ledger:
         purchases, head = ledger.purchases(), ledger.head
+        judged = ledger.events(START_MODEL)
     summary = {
         "label_budget": loop.plan.labels,
         "labels_bought": len(purchases.index),
@@ -52,7 +55,7 @@ def write_summary(
         "rounds": int(purchases.round.max()) if len(purchases.index) else 0,
         "rounds_planned": loop.plan.rounds,
         "acquisition": type(loop.plan.acquisition).__name__,
-        "start_model_informed": loop.buyer.start_model_informed,
+        "start_model_informed": judged[-1]["informed"] if judged else None,
         "test": scores_as_numbers(scores),
         "seed": loop.seed,
         "classes": list(data.classes),
@@ -67,19 +70,26 @@ def write_summary(
         "versions": versions(),
         "hardware": hardware(trainer),
     }
-    atomic_write(run_dir.summary, json.dumps(summary, indent=2) + "\n")
+    write_text(run_dir.summary, json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
 
 def scores_as_numbers(scores: Scores) -> dict[str, Any]:
-    """Give the scores on the test set as plain numbers; a class without positives has no F1 and is named."""
+    """Give the scores on the test set as plain numbers, None for one that cannot be given.
+
+    A class without positives has no F1 and is named.
+    """
     return {
-        "f1_macro": scores.f1_macro,
-        "f1_macro_at_half": scores.f1_macro_at_half,
-        "map": scores.map,
-        "exact_match": scores.exact_match,
-        "f1_per_class": dict(scores.f1_per_class),
+        "f1_macro": _number(scores.f1_macro),
+        "f1_macro_at_half": _number(scores.f1_macro_at_half),
+        "map": _number(scores.map),
+        "exact_match": _number(scores.exact_match),
+        "f1_per_class": {name: _number(value) for name, value in scores.f1_per_class.items()},
         "classes_without_positives": list(scores.classes_without_positives),
     }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value  # JSON knows no NaN
 
 
 def phase_records(trainer: PurchaseTrainer) -> list[Any]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from dpc_lightning.data.atomic_file import write_atomically
+from dpc_lightning.atomic import write_atomically
 from dpc_lightning.data.decoding import Pixels, fit_square, read_image
 from dpc_lightning.data.manifest import Manifest
 from dpc_lightning.errors import DataError

@@ -16,7 +16,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from dpc_lightning.data.atomic_file import write_atomically
+from dpc_lightning.atomic import write_atomically
 from dpc_lightning.data.csv_table import GROUP, IMAGE, CsvTable, check_classes, parse_labels, read_table
 from dpc_lightning.errors import DataError
 

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from dpc_lightning.atomic import atomic_write
+from dpc_lightning.atomic import write_text
 from dpc_lightning.purchase.ledger import Purchases
 
 __all__ = ["write_purchases"]
@@ -30,4 +30,4 @@ def write_purchases(path: Path, purchases: Purchases, images: Sequence[str], cla
     for (order, round_number, index, score), labels in zip(zip(*columns, strict=True), purchases.labels, strict=True):
         shown = "" if score != score else f"{score:.6g}"  # NaN: the rule has no score  # noqa: PLR0124
         writer.writerow([int(order), int(round_number), int(index), images[int(index)], shown, *map(int, labels)])
-    atomic_write(path, text.getvalue())
+    write_text(path, text.getvalue())

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from dpc_lightning.data.atomic_file import write_atomically
+from dpc_lightning.atomic import write_atomically, write_text
+from dpc_lightning.errors import RunDirError
 
 
 def test_the_old_content_stands_until_the_new_is_complete(tmp_path: Path) -> None:
@@ -27,3 +28,8 @@ def test_the_old_content_stands_until_the_new_is_complete(tmp_path: Path) -> Non
 def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "no" / "a.bin", [b""])
+
+
+def test_a_text_that_cannot_be_written_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(RunDirError, match=r"Cannot write .*a\.txt.*Make room"):
+        write_text(tmp_path / "no" / "a.txt", "text")
