@@ -1,6 +1,7 @@
 """The trainer whose fit loop buys."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
@@ -61,7 +62,7 @@ class PurchaseTrainer(Trainer):
         kwargs["use_distributed_sampler"] = (
             False  # the data module shares batches out itself, as a function of the seed
         )
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, **_devices_of_torchrun(kwargs, os.environ)})
 
     @classmethod
     def with_purchase(
@@ -156,6 +157,21 @@ class PurchaseTrainer(Trainer):
         if ckpt_path is None and last.exists():
             ckpt_path = last
         super().fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=weights_only)
+
+
+def _devices_of_torchrun(kwargs: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, int]:
+    """Take the number of processes from torchrun, which decides it; `auto` means one on a CPU, and all GPUs else."""
+    if "TORCHELASTIC_RUN_ID" not in environ:
+        return {}
+    here, nodes = int(environ["LOCAL_WORLD_SIZE"]), int(environ["GROUP_WORLD_SIZE"])
+    devices = kwargs.get("devices", "auto")
+    if devices not in ("auto", -1, "-1", here, str(here)) and not (isinstance(devices, list) and len(devices) == here):
+        msg = (
+            f"`trainer.devices` is {devices!r}, but torchrun started {here} processes here: leave `trainer.devices` "
+            "out, or give torchrun the same number by `--nproc_per_node`."
+        )
+        raise ConfigError(msg)
+    return {"num_nodes": nodes} if isinstance(devices, list) else {"devices": here, "num_nodes": nodes}
 
 
 def _refuse_meaningless(kwargs: dict[str, Any]) -> None:
