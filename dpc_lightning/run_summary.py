@@ -56,7 +56,7 @@ def write_summary(
         "rounds_planned": loop.plan.rounds,
         "acquisition": type(loop.plan.acquisition).__name__,
         "start_model_informed": judged[-1]["informed"] if judged else None,
-        "test": scores_as_numbers(scores),
+        "test": _scores_as_numbers(scores),
         "seed": loop.seed,
         "classes": list(data.classes),
         "images": {
@@ -65,15 +65,15 @@ def write_summary(
             "validation": len(data.validation),
             "test": len(data.test_set),
         },
-        "phases": [asdict(record) | {"seconds": round(record.seconds, 3)} for record in phase_records(trainer)],
+        "phases": [asdict(record) | {"seconds": round(record.seconds, 3)} for record in _phase_records(trainer)],
         "ledger_head": head,
-        "versions": versions(),
-        "hardware": hardware(trainer),
+        "versions": _versions(),
+        "hardware": _hardware(trainer),
     }
     write_text(run_dir.summary, json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
 
-def scores_as_numbers(scores: Scores) -> dict[str, Any]:
+def _scores_as_numbers(scores: Scores) -> dict[str, Any]:
     """Give the scores on the test set as plain numbers, None for one that cannot be given.
 
     A class without positives has no F1 and is named.
@@ -92,18 +92,18 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value  # JSON knows no NaN
 
 
-def phase_records(trainer: PurchaseTrainer) -> list[Any]:
+def _phase_records(trainer: PurchaseTrainer) -> list[Any]:
     """Find the records of the phases among the trainer's callbacks."""
     return [record for each in trainer.callbacks if isinstance(each, PhaseRecords) for record in each.records]
 
 
-def versions() -> dict[str, str]:
+def _versions() -> dict[str, str]:
     """Name the versions that a result depends on."""
     own = {"python": platform.python_version(), "dpc_lightning": __version__}
     return own | {name: version(name) for name in PACKAGES}
 
 
-def hardware(trainer: PurchaseTrainer) -> dict[str, str | int]:
+def _hardware(trainer: PurchaseTrainer) -> dict[str, str | int]:
     """Name the kind of machine that the run used."""
     return {
         "accelerator": type(trainer.accelerator).__name__,

@@ -1,3 +1,18 @@
 """What is bought and when, who answers, and the durable record of it. Imports nothing of `data/` and no Lightning."""
 
-__all__: list[str] = []
+from dpc_lightning.purchase.export import write_purchases
+from dpc_lightning.purchase.ledger import Ledger, LedgerView, Purchases
+from dpc_lightning.purchase.oracle import CallableOracle, HiddenLabels, Oracle
+from dpc_lightning.purchase.plan import Phase, PurchasePlan
+
+__all__ = [
+    "CallableOracle",
+    "HiddenLabels",
+    "Ledger",
+    "LedgerView",
+    "Oracle",
+    "Phase",
+    "PurchasePlan",
+    "Purchases",
+    "write_purchases",
+]
