@@ -62,7 +62,8 @@ class PurchaseTrainer(Trainer):
         kwargs["use_distributed_sampler"] = (
             False  # the data module shares batches out itself, as a function of the seed
         )
-        super().__init__(**{**kwargs, **_devices_of_torchrun(kwargs, os.environ)})
+        kwargs.update(_devices_of_torchrun(kwargs, os.environ))
+        super().__init__(**kwargs)
 
     @classmethod
     def with_purchase(
