@@ -12,6 +12,7 @@ from typing_extensions import override
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.label_budget import LabelBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
+from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.plan import Phase
 
 __all__ = ["PurchaseProgress"]
@@ -30,7 +31,6 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
         self._console = Console(stderr=True)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
-        self._name = ""
         self._since = time.monotonic()
 
     @override
@@ -44,7 +44,7 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
     @override
     def print(self, *args: Any, **kwargs: Any) -> None:
         if self._enabled:
-            self._console.print(*args, soft_wrap=True, highlight=False)
+            self._console.print(*args, soft_wrap=True, highlight=False, markup=False)
 
     def _open(self) -> None:
         if self._enabled and self._progress is None and self._console.is_terminal:
@@ -84,7 +84,6 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
 
     @override
     def on_phase_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
-        self._name = phase.name.replace("_", " ")
         self._since = time.monotonic()
 
     @override
@@ -105,7 +104,7 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
         epochs = trainer.max_epochs
         self._show(
             trainer,
-            f"{self._name or 'resumed'}: epoch {trainer.current_epoch + 1} of {epochs}",
+            f"{_spoken(pl_module)}: epoch {trainer.current_epoch + 1} of {epochs}",
             total=int(trainer.num_training_batches),
         )
 
@@ -124,9 +123,8 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
         )
 
     @override
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self._name:  # a resumed phase is not announced again
-            self._since = time.monotonic()
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._since = time.monotonic()  # a resumed phase is not announced again
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -135,3 +133,7 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._close()
+
+
+def _spoken(module: LightningModule) -> str:
+    return cast("MultiLabelClassifier", module).phase.replace("_", " ")

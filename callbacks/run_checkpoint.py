@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
 from dpc_lightning.callbacks.phase_callback import PhaseCallback
+from dpc_lightning.errors import RunDirError
 from dpc_lightning.purchase.plan import Phase
 
 __all__ = ["RunCheckpoint"]
@@ -21,6 +22,9 @@ class RunCheckpoint(PhaseCallback, Checkpoint):
     Args:
         folder: the run's folder of checkpoints.
         every_n_steps: also write `last.ckpt` after so many training steps; None for epochs and phases only.
+
+    Raises:
+        RunDirError: by its hooks, if a checkpoint cannot be written.
     """
 
     def __init__(self, folder: Path, every_n_steps: int | None = None) -> None:
@@ -28,7 +32,18 @@ class RunCheckpoint(PhaseCallback, Checkpoint):
         self.every_n_steps = every_n_steps
 
     def _save_last(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)
+        self._save(trainer, "last", weights_only=False)
+
+    def _save(self, trainer: Trainer, name: str, *, weights_only: bool) -> None:
+        path = self.folder / f"{name}.ckpt"
+        try:
+            trainer.save_checkpoint(path, weights_only=weights_only)
+        except OSError as error:
+            msg = (
+                f"Cannot write {path}: {error.strerror or error}. Make room or set permissions, then start again: "
+                "the run goes on from the checkpoint before."
+            )
+            raise RunDirError(msg) from error
 
     @override
     def on_phase_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
@@ -45,4 +60,4 @@ class RunCheckpoint(PhaseCallback, Checkpoint):
 
     @override
     def on_phase_end(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
-        trainer.save_checkpoint(self.folder / f"{phase.name}.ckpt", weights_only=True)
+        self._save(trainer, phase.name, weights_only=True)

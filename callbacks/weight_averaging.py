@@ -13,12 +13,16 @@ from dpc_lightning.purchase.plan import Phase
 
 __all__ = ["WeightAveraging"]
 
+PREFIX = "network."
+"""What the names of the network's weights begin with in a checkpoint."""
+
 
 class WeightAveraging(PhaseCallback):
     """Keeps a moving average of the weights where a recipe sets `average_decay`; a phase ends with the average.
 
-    Validation looks at the average, training goes on with the plain weights. Each phase averages anew. Does nothing for
-    a recipe without `average_decay`.
+    Validation looks at the average, training goes on with the plain weights. A checkpoint within the phase holds the
+    average as its weights, so that the best file of a `ModelCheckpoint` is what validation saw, and the plain weights
+    beside it for a resume. Each phase averages anew. Does nothing for a recipe without `average_decay`.
     """
 
     def __init__(self) -> None:
@@ -43,7 +47,7 @@ class WeightAveraging(PhaseCallback):
 
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._average is not None and trainer.training | trainer.validating and self._plain is None:
+        if self._average is not None and trainer.state.fn == "fit" and self._plain is None:
             network = cast("MultiLabelClassifier", pl_module).network
             self._plain = {name: value.detach().clone() for name, value in network.state_dict().items()}
             network.load_state_dict(self._average.module.state_dict())
@@ -62,12 +66,20 @@ class WeightAveraging(PhaseCallback):
 
     @override
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if self._average is not None:
-            checkpoint["average"] = self._average.state_dict()
+        if self._average is None:
+            return
+        weights = checkpoint["state_dict"]
+        plain = {name: weights[PREFIX + name] for name in self._average.module.state_dict()}
+        checkpoint["plain_weights"] = self._plain or plain
+        checkpoint["averaged_steps"] = int(self._average.n_averaged)
+        weights |= {PREFIX + name: value for name, value in self._average.module.state_dict().items()}
 
     @override
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if "average" in checkpoint:
-            self._begin(cast("MultiLabelClassifier", pl_module))
-            if self._average is not None:
-                self._average.load_state_dict(checkpoint["average"])
+        if trainer.state.fn != "fit" or "plain_weights" not in checkpoint:
+            return
+        module = cast("MultiLabelClassifier", pl_module)
+        self._begin(module)  # of the checkpoint's weights, which are the average
+        if self._average is not None:
+            self._average.n_averaged.fill_(checkpoint["averaged_steps"])
+            module.network.load_state_dict(checkpoint["plain_weights"])

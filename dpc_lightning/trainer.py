@@ -4,10 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar, StochasticWeightAveraging
-from lightning.pytorch.callbacks.batch_size_finder import BatchSizeFinder
-from lightning.pytorch.callbacks.lr_finder import LearningRateFinder
+from lightning.pytorch.callbacks import ProgressBar
 from typing_extensions import override
 
 from dpc_lightning.callbacks.phase_records import PhaseRecords
@@ -24,25 +23,9 @@ from dpc_lightning.metrics_file import MetricsFile
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.plan import PurchasePlan
 from dpc_lightning.run_dir import RunDir
+from dpc_lightning.trainer_settings import refuse_callbacks, refuse_settings, refuse_strategy
 
 __all__ = ["PurchaseTrainer"]
-
-PLAN_DECIDES = {
-    "max_epochs": "set `purchase.pretrain_epochs`, `purchase.round_epochs` and `evaluate.epochs`",
-    "min_epochs": "set `purchase.pretrain_epochs`, `purchase.round_epochs` and `evaluate.epochs`",
-    "max_steps": "set epochs: `purchase.pretrain_epochs`, `purchase.round_epochs`, `evaluate.epochs`",
-    "min_steps": "set epochs: `purchase.pretrain_epochs`, `purchase.round_epochs`, `evaluate.epochs`",
-    "max_time": "set `purchase.seconds`: Lightning's timer starts again in every phase",
-}
-"""Trainer settings that mean nothing to a loop whose phases come from a plan, and what to set in their place."""
-
-REFUSED_CALLBACKS: dict[type[Callback], str] = {
-    StochasticWeightAveraging: "set `model.average_decay` or `evaluate.average_decay`",
-    LearningRateFinder: "set the learning rate in `model.optimizer` and `evaluate.optimizer`",
-    BatchSizeFinder: "set `model.batch_size` and `evaluate.batch_size`",
-}
-
-REFUSED_STRATEGIES = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 
 
 class PurchaseTrainer(Trainer):
@@ -51,19 +34,25 @@ class PurchaseTrainer(Trainer):
     Takes the arguments of `lightning.pytorch.Trainer`, but for those that such a loop makes meaningless.
 
     Raises:
-        ConfigError: if such an argument, callback or strategy is given; the message says what to set in its place.
+        ConfigError: if such an argument, callback or strategy is given, or if Lightning refuses one; the message says
+            what to set in its place.
     """
 
     callbacks: list[Callback]
     run_dir: RunDir
 
     def __init__(self, **kwargs: Any) -> None:
-        _refuse_meaningless(kwargs)
+        refuse_settings(kwargs)
         kwargs["use_distributed_sampler"] = (
             False  # the data module shares batches out itself, as a function of the seed
         )
-        kwargs.update(_devices_of_torchrun(kwargs, os.environ))
-        super().__init__(**kwargs)
+        kwargs |= _devices_of_torchrun(kwargs, os.environ)
+        try:
+            super().__init__(**kwargs)
+        except (MisconfigurationException, ValueError) as error:
+            msg = f"Lightning's trainer refuses a setting of the group `trainer:`: {error}"
+            raise ConfigError(msg) from error
+        refuse_strategy(self.strategy)
 
     @classmethod
     def with_purchase(
@@ -83,16 +72,18 @@ class PurchaseTrainer(Trainer):
             evaluate_epochs: epochs of the evaluation phase.
             run_dir: where the run leaves its files.
             seed: seed of the run.
-            callbacks: further callbacks. Budgets, checkpoints and records are always there.
+            callbacks: further callbacks. Budgets, checkpoints and records are always there; a `PurchaseLog` or a
+                progress bar takes the place of the usual one.
             **kwargs: arguments of `lightning.pytorch.Trainer`.
         """
+        refuse_callbacks(callbacks)
         metrics = MetricsFile(run_dir.metrics)
         forced: list[Callback] = [
             PhaseReset(),
             StepSeed(seed),
             WeightAveraging(),
             PhaseRecords(metrics),
-            PurchaseLog(),
+            *([] if any(isinstance(callback, PurchaseLog) for callback in callbacks) else [PurchaseLog()]),
             RunCheckpoint(run_dir.checkpoints),
         ]
         shows = kwargs.get("enable_progress_bar") is not False
@@ -144,6 +135,9 @@ class PurchaseTrainer(Trainer):
             datamodule: a `PurchaseDataModule`.
             ckpt_path: a checkpoint to go on from; `last.ckpt` of the run folder if there is one.
             weights_only: passed on to Lightning.
+
+        Raises:
+            ConfigError: if model or data are of another kind, or if Lightning finds a setting wrong while it runs.
         """
         if not isinstance(model, MultiLabelClassifier) or not isinstance(datamodule, PurchaseDataModule):
             msg = "Expected a MultiLabelClassifier and a PurchaseDataModule: a purchase needs to know both."
@@ -157,7 +151,11 @@ class PurchaseTrainer(Trainer):
         last = self.run_dir.last_checkpoint
         if ckpt_path is None and last.exists():
             ckpt_path = last
-        super().fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=weights_only)
+        try:
+            super().fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=weights_only)
+        except MisconfigurationException as error:
+            msg = f"Lightning refuses a setting of the group `trainer:`: {error}"
+            raise ConfigError(msg) from error
 
 
 def _devices_of_torchrun(kwargs: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, int]:
@@ -173,20 +171,3 @@ def _devices_of_torchrun(kwargs: Mapping[str, Any], environ: Mapping[str, str]) 
         )
         raise ConfigError(msg)
     return {"num_nodes": nodes} if isinstance(devices, list) else {"devices": here, "num_nodes": nodes}
-
-
-def _refuse_meaningless(kwargs: dict[str, Any]) -> None:
-    for name, way_out in PLAN_DECIDES.items():
-        if kwargs.get(name) not in (None, -1):
-            msg = f"`trainer.{name}` has no effect here, because the phases come from the plan: {way_out}."
-            raise ConfigError(msg)
-    callbacks = kwargs.get("callbacks") or []
-    for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
-        for refused, way_out in REFUSED_CALLBACKS.items():
-            if isinstance(callback, refused):
-                msg = f"`trainer.callbacks`: {type(callback).__name__} does not work across phases: {way_out}."
-                raise ConfigError(msg)
-    strategy = kwargs.get("strategy")
-    if isinstance(strategy, str) and strategy.startswith(REFUSED_STRATEGIES):
-        msg = f"`trainer.strategy: {strategy}` cannot hand back networks that change from phase to phase. Use `ddp`."
-        raise ConfigError(msg)

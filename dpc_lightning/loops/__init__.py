@@ -1,6 +1,7 @@
 """The loop that buys: Lightning's fit loop, run phase after phase."""
 
 from dpc_lightning.loops.buyer import Bought, Buyer, StartModelWarning
+from dpc_lightning.loops.checked_picks import checked_picks
 from dpc_lightning.loops.phased_fit_loop import PhasedFitLoop
 from dpc_lightning.loops.purchase_loop import PurchaseLoop
 from dpc_lightning.loops.scoring import ImageScores, score_images
@@ -12,5 +13,6 @@ __all__ = [
     "PhasedFitLoop",
     "PurchaseLoop",
     "StartModelWarning",
+    "checked_picks",
     "score_images",
 ]

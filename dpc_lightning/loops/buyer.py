@@ -14,6 +14,7 @@ from lightning.pytorch.trainer import Trainer
 from dpc_lightning.acquisition.base import IntArray, LabelArray, Need, PoolView
 from dpc_lightning.callbacks.phase_callback import PurchaseRecord
 from dpc_lightning.data.datamodule import PurchaseDataModule
+from dpc_lightning.loops.checked_picks import checked_picks
 from dpc_lightning.loops.scoring import ImageScores, score_images
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.export import write_purchases
@@ -21,7 +22,10 @@ from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.purchase.oracle import HiddenLabels
 from dpc_lightning.purchase.plan import PurchasePlan
 
-__all__ = ["Bought", "Buyer", "StartModelWarning"]
+__all__ = ["START_MODEL", "Bought", "Buyer", "StartModelWarning"]
+
+START_MODEL = "start_model"
+"""Kind of the ledger's event that says what the model knew that picked first."""
 
 T = TypeVar("T")
 
@@ -58,8 +62,6 @@ class Buyer:
         self.plan = plan
         self.run_dir = run_dir
         self.seed = seed
-        self.start_model_informed: bool | None = None
-        """Whether the model that picked first was better than guessing; None before the first round."""
         self._ledger: Ledger | None = None
 
     def bought(self, data: PurchaseDataModule, rows: int | None = None) -> Bought:
@@ -75,9 +77,22 @@ class Buyer:
         """Say whether the ledger holds a pick list for this round already."""
         return self._on_rank_zero(lambda: self._open(data).picks(round_number) is not None)
 
-    def note(self, data: PurchaseDataModule, kind: str, **facts: float | str) -> None:
+    def has_noted(self, data: PurchaseDataModule, kind: str) -> bool:
+        """Say whether `note` has written a fact of this kind, now or at an earlier start."""
+        return self._on_rank_zero(lambda: bool(self._open(data).events(kind)))
+
+    def note(self, data: PurchaseDataModule, kind: str, **facts: float | str | bool) -> None:
         """Write a fact that a resume must know into the ledger."""
         self._on_rank_zero(lambda: self._open(data).record_event(kind, dict(facts)))
+
+    def export(self, data: PurchaseDataModule) -> None:
+        """Write `purchases.csv` from the ledger."""
+
+        def write() -> None:
+            purchases = self._open(data).purchases()
+            write_purchases(self.run_dir / "purchases.csv", purchases, data.pool.images, data.classes)
+
+        self._on_rank_zero(write)
 
     def close(self) -> None:
         """Close the ledger."""
@@ -100,6 +115,11 @@ class Buyer:
 
         Returns:
             What was bought, equal on all ranks.
+
+        Raises:
+            AcquisitionError: if the rule picks what it must not; nothing is written or charged then.
+            PurchaseError: if the ledger refuses, or the oracle fails.
+            LabelsPendingError: if people answer later.
         """
         earlier = self._on_rank_zero(lambda: self._open(data).picks(round_number))
         needs = set(self.plan.acquisition.needs) if earlier is None else set()
@@ -115,7 +135,9 @@ class Buyer:
             ledger = self._open(data)
             selection = earlier
             if selection is None:
-                selection = self.plan.acquisition.select(pool, quota, self._generator(round_number))
+                rule = self.plan.acquisition
+                picks = rule.select(pool, quota, self._generator(round_number))
+                selection = checked_picks(picks, pool, quota, type(rule).__name__)
                 ledger.record_picks(round_number, selection)
             picked = time.monotonic()
             labels = ledger.buy(selection.indices, round=round_number, scores=selection.scores)
@@ -177,10 +199,10 @@ class Buyer:
             indices=indices,
             logits=pool.logits,
             embeddings=pool.embeddings,
-            labelled_labels=owned.labels,
+            labelled_labels=owned.labels.copy(),  # copies: a rule that writes into them must not change the run
             labelled_embeddings=owned_features,
-            f1=module.class_f1,
-            thresholds=module.thresholds,
+            f1=module.class_f1.copy(),
+            thresholds=module.thresholds.copy(),
             budget_left=self.plan.labels - len(data.bought),
             bought=len(data.bought),
             round=number,
@@ -192,8 +214,11 @@ class Buyer:
     def _judge_start_model(self, data: PurchaseDataModule, module: MultiLabelClassifier, pool: PoolView) -> None:
         score = module.validation_map
         guess = float(pool.prevalence.mean())
-        self.start_model_informed = score >= guess + 0.2 * (1 - guess)
-        if not self.start_model_informed:
+        informed = bool(score >= guess + 0.2 * (1 - guess))
+        if not self.has_noted(data, START_MODEL):  # killed in between, an earlier start has said it already
+            known = {} if np.isnan(score) else {"map": score}
+            self.note(data, START_MODEL, informed=informed, guess=guess, **known)
+        if not informed and self.plan.acquisition.needs and self.trainer.is_global_zero:
             warnings.warn(
                 f"The model that picks first knows next to nothing: its validation mAP is {score:.2f}, guessing gives "
                 f"{guess:.2f}. Rules that trust it can fall below random. Train it longer "

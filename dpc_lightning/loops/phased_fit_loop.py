@@ -90,8 +90,10 @@ class PhasedFitLoop(_FitLoop):
         A phase that was stopped, or whose last epoch is not one that `check_val_every_n_epoch` names, ends without one.
         """
         self.trainer.validating = True
-        self.epoch_loop.val_loop.run()
-        self.trainer.training = True
+        try:
+            self.epoch_loop.val_loop.run()
+        finally:
+            self.trainer.training = True  # after an error too: Lightning tears down the loop that is active
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
         """Remember that the fit goes on; Lightning has restored progress and loader state."""

@@ -20,6 +20,9 @@ from dpc_lightning.purchase.plan import Phase, PurchasePlan
 
 __all__ = ["PurchaseLoop"]
 
+CLOCK_STOP = "clock_stop"
+"""Kind of the ledger's event that says that the compute budget ended the buying."""
+
 
 class PurchaseLoop(PhasedFitLoop):
     """Runs the phases of a `PurchasePlan`; its `buyer` is the only caller of `Ledger.buy`.
@@ -92,6 +95,8 @@ class PurchaseLoop(PhasedFitLoop):
                 record = self._buy(following, quota)
             else:
                 following = self.phases[-1]
+        if following.kind == "evaluate":
+            self.buyer.export(self._data)  # also where nothing was bought: the file then says so
         self._enter(following)
         if record is not None:
             for callback in self._listeners():
@@ -104,9 +109,11 @@ class PurchaseLoop(PhasedFitLoop):
         return {**super().on_save_checkpoint(), "cursor": self._data.cursor}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
-        """Check that the checkpoint's loop and data stand in the same phase."""
+        """Check that the checkpoint's loop and data stand in the same phase; take up what was announced in it."""
         super().on_load_checkpoint(state_dict)
         assert state_dict["cursor"] == self._data.cursor, "the checkpoint's loop and data stand in different phases"
+        self._module.phase = self.phase.name
+        self.label_budget.settle(len(self._data.bought))
 
     def teardown(self) -> None:
         """Close the ledger too."""
@@ -124,15 +131,16 @@ class PurchaseLoop(PhasedFitLoop):
     def _quota(self, phase: Phase) -> int:
         """Labels that this round may buy; 0 sends the run to the evaluation."""
         if self.buyer.has_picked(self._data, phase.round):
-            return (
-                self.plan.labels
-            )  # an earlier start decided what this round buys: take that up, whatever the clock says
+            # an earlier start decided what this round buys: take that up, whatever the clock says
+            return self.plan.labels
+        if self.buyer.has_noted(self._data, CLOCK_STOP):
+            return 0  # an earlier start decided that the time was up
         self.label_budget.settle(len(self._data.bought))
         quota = min(self.label_budget.quota(phase), len(self._data.unlabelled))
         if quota and self.compute_budget.check(self.trainer):
             self.buyer.note(
                 self._data,
-                "clock_stop",
+                CLOCK_STOP,
                 phase=phase.name,
                 step=self.trainer.global_step,
                 spent=self.compute_budget.spent,

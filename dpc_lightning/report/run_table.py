@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dpc_lightning.run_dir import RunDir
@@ -33,7 +34,7 @@ def print_run(run_dir: RunDir, console: Console | None = None) -> None:
     )
     if summary["start_model_informed"] is False:
         console.print("[yellow]The first model knew next to nothing when it picked: see the warning above.[/]")
-    console.print(f"Everything is in {run_dir.path}", highlight=False, soft_wrap=True)
+    console.print(f"Everything is in {run_dir.path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _scores(summary: dict[str, Any]) -> Table:
@@ -47,7 +48,7 @@ def _scores(summary: dict[str, Any]) -> Table:
     table.add_row("exact match", _number(test["exact_match"]), end_section=True)
     for name in summary["classes"]:
         empty = name in test["classes_without_positives"]
-        table.add_row(f"F1 {name}", "no positive in test" if empty else _number(test["f1_per_class"].get(name)))
+        table.add_row(f"F1 {escape(name)}", "no positive in test" if empty else _number(test["f1_per_class"].get(name)))
     return table
 
 
