@@ -152,13 +152,12 @@ class PurchaseTrainer(Trainer):
         if ckpt_path is None and last.exists():
             ckpt_path = last
         try:
-            try:
             super().fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=weights_only)
-        finally:
-            self.purchase_loop.buyer.close()  # however it ended: Lightning tears down only the loop that was running
         except MisconfigurationException as error:
             msg = f"Lightning refuses a setting of the group `trainer:`: {error}"
             raise ConfigError(msg) from error
+        finally:
+            self.purchase_loop.buyer.close()  # however it ended: Lightning tears down only the loop that was running
 
 
 def _devices_of_torchrun(kwargs: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, int]:
