@@ -187,7 +187,8 @@ class Buyer:
             rows = np.full(len(data.pool), -1)
             rows[indices] = np.arange(len(indices))
             share = (
-                (torch.from_numpy(rows[batch["index"].numpy()]), batch["image"]) for batch in data.pool_loader(rank, world)
+                (torch.from_numpy(rows[batch["index"].numpy()]), batch["image"])
+                for batch in data.pool_loader(rank, world)
             )
             pool = score_images(module, strategy, share, len(indices), embeddings=with_features)
         owned = data.aggregated
