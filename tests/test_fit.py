@@ -191,3 +191,9 @@ def test_one_more_image_than_full_batches_is_no_batch_of_one(small_root: Path, t
     more = ("--purchase.labels=1", "--purchase.rounds=1", "--model.batch_size=8", "--evaluate.batch_size=8")
     summary = fit(small_root, tmp_path / "run", *more)
     assert summary["phases"][-1]["train_images"] == 41
+
+
+def test_a_plateau_schedule_goes_with_rare_validations(small_root: Path, tmp_path: Path) -> None:
+    more = ("--evaluate.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--trainer.check_val_every_n_epoch=3")
+    summary = fit(small_root, tmp_path / "run", *more, "--evaluate.epochs=4")
+    assert summary["phases"][-1]["epochs"] == 4

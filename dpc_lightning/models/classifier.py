@@ -53,7 +53,8 @@ class MultiLabelClassifier(StagedModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer and the schedule of the current stage, over its trainable parameters."""
-        return configure(self.active, self.network, self.trainer.estimated_stepping_batches)
+        validate_every = self.trainer.check_val_every_n_epoch or 1
+        return configure(self.active, self.network, self.trainer.estimated_stepping_batches, validate_every)
 
     def prepare_loss(self, labels: NDArray[np.uint8]) -> None:
         """Give the loss the labels that the phase trains on.

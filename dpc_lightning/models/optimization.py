@@ -35,17 +35,18 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     return [group for group in (decayed, plain) if group["params"]]
 
 
-def configure(recipe: Recipe, network: nn.Module, total_steps: float) -> OptimizerLRScheduler:
+def configure(recipe: Recipe, network: nn.Module, total_steps: float, validate_every: int = 1) -> OptimizerLRScheduler:
     """Make the optimizer and the schedule of a phase.
 
     Args:
         recipe: says which.
         network: its trainable parameters are optimised.
         total_steps: optimizer steps of the phase; infinite if nobody knows.
+        validate_every: epochs from one validation to the next.
 
     Returns:
         What `LightningModule.configure_optimizers` returns. Schedules of this package, `OneCycleLR` and `CyclicLR` are
-        stepped after every optimizer step, all others after every epoch.
+        stepped after every optimizer step, `ReduceLROnPlateau` after every validation, all others after every epoch.
 
     Raises:
         ConfigError: if the schedule needs to know the length of the phase and nobody does.
@@ -56,7 +57,10 @@ def configure(recipe: Recipe, network: nn.Module, total_steps: float) -> Optimiz
     scheduler = recipe.scheduler(optimizer)
     if isinstance(scheduler, ReduceLROnPlateau):
         monitor = scheduler.monitor if isinstance(scheduler, MonitoringPlateau) else recipe.scheduler_monitor
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "monitor": monitor, "frequency": validate_every},
+        }
     if isinstance(scheduler, PhaseSchedule):
         if not math.isfinite(total_steps):
             msg = (

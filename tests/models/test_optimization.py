@@ -59,3 +59,9 @@ def test_plateau_watches_what_the_recipe_says_or_what_it_says_itself() -> None:
     plain = Recipe(scheduler=ReduceLROnPlateau, scheduler_monitor="val/map", optimizer=lambda p: SGD(p, lr=0.1))
     own = Recipe(scheduler=lambda optimizer: MonitoringPlateau(optimizer, monitor="val/f1_macro"))
     assert [_plan(recipe)["monitor"] for recipe in (plain, own)] == ["val/map", "val/f1_macro"]
+
+
+def test_a_plateau_is_asked_after_each_validation_and_not_between() -> None:
+    recipe = Recipe(scheduler=ReduceLROnPlateau)
+    configured: Any = configure(recipe, nn.Linear(3, 2), 10, validate_every=8)
+    assert configured["lr_scheduler"]["frequency"] == 8
