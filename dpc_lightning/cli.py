@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
 from dpc_lightning.errors import RunDirError
+from dpc_lightning.metrics_file import MetricsFile
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.recipe import Pipeline
 from dpc_lightning.purchase.plan import PurchasePlan
@@ -160,6 +161,8 @@ class PurchaseCLI(LightningCLI):
                 raise RunDirError(msg)
             settings["ckpt_path"] = str(final)
         self.datamodule.enter_phase(TrainView(blur=self.model.evaluate.blur))
+        # metrics.csv is the record of the fit, and stays as the fit left it
+        self.trainer.loggers = [each for each in self.trainer.loggers if not isinstance(each, MetricsFile)]
 
     def _group(self, config: Any) -> Any:
         return config[self.subcommand] if self.subcommand else config

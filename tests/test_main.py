@@ -1,7 +1,10 @@
 """The front door: what it dispatches, and what it says when it cannot."""
 
+import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +60,17 @@ def test_commands_that_do_not_train_import_no_lightning() -> None:
 def test_a_run_that_is_not_there_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--run_dir", "nowhere"]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["test", "validate"])
+def test_a_run_is_looked_at_again_without_changing_it(
+    command: str, finished_run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = finished_run[1]
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    assert main([command, "--run_dir", str(run_dir)]) == 0
+    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
+    summary = json.loads((run_dir / "summary.json").read_text())
+    shown = re.findall(r"test/map\s+\W\s+([\d.]+)", capsys.readouterr().out)
+    if command == "test":
+        assert float(shown[0]) == pytest.approx(summary["test"]["map"], abs=1e-5)
