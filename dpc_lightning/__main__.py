@@ -26,6 +26,7 @@ commands:
   test       test the final model of a run
   predict    write probabilities and decisions for a folder of images
   data       make, convert or check a data root
+  ledger     show, verify or export the purchases of a run
 
 `COMMAND --help` explains each. `fit --print_config` prints every setting with its default.
 Start with: python -m dpc_lightning fit --config quickstart
@@ -87,6 +88,12 @@ def _predict(words: Sequence[str]) -> int:
     return predict(words[1:])
 
 
+def _ledger(words: Sequence[str]) -> int:
+    from dpc_lightning.purchase.commands import main as ledger  # noqa: PLC0415
+
+    return ledger(words[1:])
+
+
 def _data(words: Sequence[str]) -> int:
     from dpc_lightning.data.commands import main as data  # noqa: PLC0415
 
@@ -130,6 +137,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "test": _train,
     "predict": _predict,
     "data": _data,
+    "ledger": _ledger,
 }
 
 
