@@ -49,7 +49,7 @@ class PurchaseTrainer(Trainer):
         kwargs |= _devices_of_torchrun(kwargs, os.environ)
         try:
             super().__init__(**kwargs)
-        except (MisconfigurationException, ValueError) as error:
+        except (MisconfigurationException, ValueError, ImportError) as error:
             msg = f"Lightning's trainer refuses a setting of the group `trainer:`: {error}"
             raise ConfigError(msg) from error
         refuse_strategy(self.strategy)
