@@ -8,6 +8,7 @@ from dpc_lightning.callbacks.label_budget import LabelBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.callbacks.phase_records import PhaseRecord, PhaseRecords
 from dpc_lightning.callbacks.phase_reset import PhaseReset
+from dpc_lightning.callbacks.preemption import Preemption
 from dpc_lightning.callbacks.purchase_log import PurchaseLog
 from dpc_lightning.callbacks.purchase_progress import PurchaseProgress
 from dpc_lightning.callbacks.run_checkpoint import RunCheckpoint
@@ -21,6 +22,7 @@ __all__ = [
     "PhaseRecord",
     "PhaseRecords",
     "PhaseReset",
+    "Preemption",
     "PurchaseLog",
     "PurchaseProgress",
     "PurchaseRecord",

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dpc_lightning.errors import DpcError, LabelsPendingError, RunDirError
+from dpc_lightning.errors import DpcError, LabelsPendingError, PreemptedError, RunDirError
 
 __all__ = ["main"]
 
@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after the program's name; None for those of the process.
 
     Returns:
-        The exit status: 0 for success, 1 for a failed check, 2 for an error that the message explains.
+        The exit status: 0 for success, 1 for a failed check, 2 for an error that the message explains, 75 for a run
+        that was asked to end and goes on when it is started again.
 
     Example:
         >>> main(["--help"])  # doctest: +ELLIPSIS
@@ -62,12 +63,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return command(words)
-    except LabelsPendingError as error:
-        print(error, file=sys.stderr)
-        return 0
     except DpcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _explain(error)
+
+
+def _explain(error: DpcError) -> int:
+    """Print what ended a command, and give the exit status."""
+    if isinstance(error, LabelsPendingError | PreemptedError):  # nothing went wrong: the same command goes on
+        print(error, file=sys.stderr)
+        return 75 if isinstance(error, PreemptedError) else 0
+    print(f"error: {error}", file=sys.stderr)
+    return 2
 
 
 def _train(words: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ DpcError
 │   ├── LedgerError            the ledger is corrupt, foreign or of another version
 │   └── OracleError            the oracle failed or gave labels of a wrong shape
 ├── AcquisitionError  a rule was given, or gave, something that is no pool or no pick
+├── PreemptedError    the process was asked to end; the same command goes on
 └── LabelsPendingError  people have been asked and have not answered yet; start again later
 ```
 """
@@ -25,6 +26,7 @@ __all__ = [
     "LabelsPendingError",
     "LedgerError",
     "OracleError",
+    "PreemptedError",
     "PurchaseError",
     "RunDirError",
 ]
@@ -68,6 +70,10 @@ class OracleError(PurchaseError):
 
 class AcquisitionError(DpcError, ValueError):
     """An acquisition got a pool that it cannot work on, or returned something that is not a valid pick."""
+
+
+class PreemptedError(DpcError):
+    """The process was asked to end by a signal, and has saved its state. The exit status is 75."""
 
 
 class LabelsPendingError(DpcError):

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from dpc_lightning.callbacks.phase_records import PhaseRecords
 from dpc_lightning.callbacks.phase_reset import PhaseReset
+from dpc_lightning.callbacks.preemption import Preemption
 from dpc_lightning.callbacks.purchase_log import PurchaseLog
 from dpc_lightning.callbacks.purchase_progress import PurchaseProgress
 from dpc_lightning.callbacks.run_checkpoint import RunCheckpoint
@@ -85,6 +86,7 @@ class PurchaseTrainer(Trainer):
             PhaseRecords(metrics),
             *([] if any(isinstance(callback, PurchaseLog) for callback in callbacks) else [PurchaseLog()]),
             RunCheckpoint(run_dir.checkpoints),
+            Preemption(run_dir.checkpoints),
         ]
         shows = kwargs.get("enable_progress_bar") is not False
         if shows and not any(isinstance(callback, ProgressBar) for callback in callbacks):
