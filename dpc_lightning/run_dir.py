@@ -107,12 +107,14 @@ class RunDir:
             The folder, absolute. It is not created.
 
         Raises:
-            RunDirError: under torchrun without `--run_dir`, since every rank would decide for itself.
+            RunDirError: under torchrun or SLURM without `--run_dir`, since every rank would decide for itself.
         """
         if requested is not None:
             return cls(Path(requested).absolute())
-        if "TORCHELASTIC_RUN_ID" in environ:
-            msg = "Expected `--run_dir DIR` under torchrun: each rank would make up a folder of its own without it."
+        by_torchrun = "TORCHELASTIC_RUN_ID" in environ
+        if by_torchrun or int(environ.get("SLURM_NTASKS", "1")) > 1:
+            launcher = "torchrun" if by_torchrun else "SLURM"
+            msg = f"Expected `--run_dir DIR` under {launcher}: each rank would make up a folder of its own without it."
             raise RunDirError(msg)
         if "LOCAL_RANK" in environ and HANDED_ON in environ:
             return cls(Path(environ[HANDED_ON]))

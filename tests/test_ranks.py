@@ -159,6 +159,15 @@ def test_torchrun_without_a_run_folder_is_refused(tmp_path: Path, capfd: pytest.
     assert not (tmp_path / "data").exists()
 
 
+def test_slurm_tasks_without_a_run_folder_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    command = [word for word in words(tmp_path / "data", tmp_path) if not word.startswith("--run_dir")]
+    assert main(command) == 2
+    assert "error: Expected `--run_dir DIR` under SLURM" in capfd.readouterr().err
+
+
 @pytest.mark.usefixtures("under_torchrun")
 def test_torchrun_decides_how_many_devices_there_are() -> None:
     with pytest.raises(ConfigError, match="`trainer.devices` is 1, but torchrun started 2 processes"):
