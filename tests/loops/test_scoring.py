@@ -1,0 +1,128 @@
+"""Scoring: each image once, whatever the shares; the model is left as it was."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.strategies.strategy import Strategy
+from torch import Tensor
+
+from dpc_lightning.loops.scoring import ImageScores, score_images
+from dpc_lightning.models.classifier import MultiLabelClassifier
+from dpc_lightning.models.recipe import Pipeline, Recipe
+
+COUNT = 11
+
+
+@pytest.fixture(scope="module")
+def module() -> MultiLabelClassifier:
+    torch.manual_seed(0)
+    made = MultiLabelClassifier.from_recipes(Recipe(), Pipeline(epochs=1))
+    made.classes = ("scratch", "dent", "stain")
+    made.rebuild("purchase", seed=0)
+    for block in made.network.modules():
+        if isinstance(block, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(block.running_mean, std=0.2)  # type: ignore[arg-type]
+    return made
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.randint(0, 256, (COUNT, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def batches(images: Tensor, rows: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+    return ((torch.tensor(some, dtype=torch.int64), images[some]) for some in rows)
+
+
+def scored(module: MultiLabelClassifier, images: Tensor, rows: list[list[int]], **more: Any) -> ImageScores:
+    strategy = more.pop("strategy", None) or SingleDeviceStrategy()
+    embeddings = more.pop("embeddings", True)
+    return score_images(module, strategy, batches(images, rows), COUNT, embeddings=embeddings, **more)
+
+
+def test_each_image_gets_its_own_scores_in_any_order_and_batch(module: MultiLabelClassifier, images: Tensor) -> None:
+    module.eval()
+    with torch.no_grad():
+        logits, features = module.score_batch(images, embeddings=True)
+    assert features is not None
+    for rows in ([list(range(COUNT))], [[row] for row in range(COUNT)], [[10, 0, 3], [1, 2, 9, 8, 7], [6, 5, 4]]):
+        found = scored(module, images, rows)
+        np.testing.assert_allclose(found.logits, logits.numpy(), atol=1e-4)
+        np.testing.assert_allclose(found.embeddings, features.numpy(), atol=1e-4)
+        assert found.logits.dtype == found.embeddings.dtype == np.float32
+
+
+def test_features_are_not_computed_where_nobody_asks(
+    module: MultiLabelClassifier, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(module.network), "forward_both", None)
+    found = scored(module, images, [list(range(COUNT))], embeddings=False)
+    assert found.embeddings.shape == (COUNT, 0)
+    assert found.logits.shape == (COUNT, 3)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_and_the_statistics_are_left_as_they_were(
+    module: MultiLabelClassifier, images: Tensor, training: bool
+) -> None:
+    module.train(training)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    scored(module, images, [list(range(COUNT))])
+    assert module.training is training
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+    def broken() -> Iterator[tuple[Tensor, Tensor]]:
+        yield torch.tensor([0]), images[:1]
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        score_images(module, SingleDeviceStrategy(), broken(), COUNT, embeddings=False)
+    assert module.training is training
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[list(range(COUNT - 1))], [list(range(COUNT)), [3]], [], [[0, 0, *range(2, COUNT)]]],
+    ids=["one missing", "one in two batches", "none", "one twice in a batch"],
+)
+def test_wrong_shares_are_a_defect(module: MultiLabelClassifier, images: Tensor, rows: list[list[int]]) -> None:
+    with pytest.raises(RuntimeError, match="each of 11 images to be scored once"):
+        scored(module, images, rows)
+
+
+def test_an_empty_set_has_no_scores(module: MultiLabelClassifier, images: Tensor) -> None:
+    found = score_images(module, SingleDeviceStrategy(), batches(images, []), 0, embeddings=True)
+    assert found.logits.shape == (0, 3)
+    assert found.embeddings.shape == (0, module.embedding_dim)
+
+
+class OtherRank(SingleDeviceStrategy):
+    """A strategy whose other rank has scored the other rows."""
+
+    def __init__(self, other: list[Tensor]) -> None:
+        super().__init__()
+        self.other = other
+
+    def reduce(self, tensor: Any, *args: Any, reduce_op: Literal["sum"] | Any = "mean", **kwargs: Any) -> Any:
+        assert reduce_op == "sum"
+        return tensor + self.other.pop(0)
+
+
+def test_the_tables_of_all_ranks_are_added(module: MultiLabelClassifier, images: Tensor) -> None:
+    whole = scored(module, images, [list(range(COUNT))])
+    half = torch.arange(COUNT) % 2
+    other = [
+        half.float(),
+        torch.from_numpy(whole.logits) * half[:, None],
+        torch.from_numpy(whole.embeddings) * half[:, None],
+    ]
+    strategy: Strategy = OtherRank(other)
+    counted: list[int] = []
+    found = scored(module, images, [[0, 2, 4], [6, 8, 10]], strategy=strategy, on_batch=counted.append)
+    np.testing.assert_allclose(found.logits, whole.logits, atol=1e-4)
+    np.testing.assert_allclose(found.embeddings, whole.embeddings, atol=1e-4)
+    assert counted == [3, 3]
