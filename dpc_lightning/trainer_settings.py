@@ -87,6 +87,12 @@ plan: set `purchase.seconds`: Lightning's timer starts again in every phase.
     if settings.get("barebones"):
         msg = "`trainer.barebones` is true, but a run lives from its callbacks: leave it out."
         raise ConfigError(msg)
+    if settings.get("sync_batchnorm"):
+        msg = (
+            "`trainer.sync_batchnorm` is true, but what Lightning puts in place of timm's normalisation layers lacks "
+            "their activations, which makes it another network: leave it out, and give each rank larger batches."
+        )
+        raise ConfigError(msg)
 
 
 def refuse_callbacks(callbacks: Sequence[Callback]) -> None:

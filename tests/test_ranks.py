@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from dpc_lightning.__main__ import main
 from dpc_lightning.errors import ConfigError
+from dpc_lightning.models.backbone import build_network
+from dpc_lightning.models.recipe import Recipe
 from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.trainer import PurchaseTrainer
 from tests.rank_probes import FAIL
@@ -172,3 +175,13 @@ def test_slurm_tasks_without_a_run_folder_are_refused(
 def test_torchrun_decides_how_many_devices_there_are() -> None:
     with pytest.raises(ConfigError, match="`trainer.devices` is 1, but torchrun started 2 processes"):
         PurchaseTrainer(accelerator="cpu", devices=1)
+
+
+def test_synchronised_batchnorm_would_be_another_network_and_is_refused() -> None:
+    network = build_network(Recipe(), 3, seed=0).eval()
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    expected = network(images)
+    torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    assert not torch.allclose(network(images), expected, atol=0.01)  # if it is close one day, allow the setting
+    with pytest.raises(ConfigError, match="`trainer.sync_batchnorm` is true, but"):
+        PurchaseTrainer(accelerator="cpu", devices=1, sync_batchnorm=True)
