@@ -50,6 +50,8 @@ class MultiLabelClassifier(StagedModule):
         self.predict_embeddings = False
         self._table = LogitTable()
         self._diverged: Tensor | None = None
+        self._loss_sum: Tensor | None = None
+        self._loss_images = 0
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer and the schedule of the current stage, over its trainable parameters."""
@@ -67,7 +69,8 @@ class MultiLabelClassifier(StagedModule):
 
     def on_train_start(self) -> None:
         """Prepare the loss from the training set's labels, and log how many parameters are trained."""
-        self._diverged = None
+        self._diverged = self._loss_sum = None
+        self._loss_images = 0
         loader = self.trainer.train_dataloader
         dataset = loader.dataset if isinstance(loader, DataLoader) else None
         if isinstance(dataset, HasLabels):
@@ -79,23 +82,31 @@ class MultiLabelClassifier(StagedModule):
         self.log_dict(counts, sync_dist=True)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Compute the loss of a batch and log it as `train/loss`, averaged over the epoch.
+        """Compute the loss of a batch; `on_train_epoch_end` logs its average.
 
         Raises:
             DpcError: if the loss is NaN or infinite (on a GPU up to 20 batches later, to not wait for it each time).
         """
         logits = self.network(self.prepare(batch["image"]))
         loss: Tensor = self.loss(logits, batch["label"])
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=len(logits))
-        bad = ~loss.detach().isfinite()
+        weighted = loss.detach() * len(logits)
+        self._loss_sum = weighted if self._loss_sum is None else self._loss_sum + weighted
+        self._loss_images += len(logits)
+        bad = ~weighted.isfinite()
         self._diverged = bad if self._diverged is None else self._diverged | bad
         if loss.device.type == "cpu" or batch_idx % _CHECK_EVERY == 0:
             self._check_diverged(f"batch {batch_idx}")
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Look once more whether the loss stayed finite."""
+        """Look once more whether the loss stayed finite, and log `train/loss`, its average over the epoch's images.
+
+        `self.log` takes about half a millisecond, so it is not called after every step.
+        """
         self._check_diverged("the end of the epoch")
+        if self._loss_sum is not None:
+            self.log("train/loss", self._loss_sum / self._loss_images, sync_dist=True)
+        self._loss_sum, self._loss_images = None, 0
 
     def _check_diverged(self, place: str) -> None:
         if self._diverged is not None and bool(self._diverged):
@@ -183,5 +194,5 @@ class MultiLabelClassifier(StagedModule):
         self._table.add(batch["row"], self.predict_logits(batch["image"]), batch["label"])
 
     def _score(self, logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> Scores:
-        probabilities = torch.from_numpy(logits).sigmoid().numpy()
+        probabilities = torch.from_numpy(logits).double().sigmoid().numpy()
         return evaluate_predictions(probabilities, labels, self.thresholds, self.classes)
