@@ -5,8 +5,8 @@
 Both train the quickstart's network on the very same batches: same loader, augmentation, loss, optimizer and schedule,
 one step of the one after each step of the other, in one process and on one thread. A pair is the sum of an epoch; the
 first pair warms up. At the end the weights of both are compared: if they are not equal, they did not do the same work.
-The times are those of the training steps with all callbacks; the checkpoint that ends an epoch is not in them. Processor
-time is what counts, since other work on the machine changes it less; the ratio by the wall clock stands beside it.
+The times are those of the training steps with all callbacks, without the checkpoint that ends an epoch. Processor time
+is what counts, since other work on the machine changes it less; the ratio by the wall clock stands beside it.
 """
 
 import argparse
