@@ -62,6 +62,11 @@ class ComputeBudget(PhaseCallback):
         self._earlier = self.spent
         self._since = None
 
+    def finish(self) -> None:
+        """Count no more: the evaluation begins."""
+        self.stop()
+        self._counts = False
+
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.start()
@@ -69,8 +74,7 @@ class ComputeBudget(PhaseCallback):
     @override
     def on_phase_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
         if phase.kind == "evaluate":
-            self.stop()
-            self._counts = False
+            self.finish()
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:

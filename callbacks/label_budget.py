@@ -20,7 +20,7 @@ class LabelBudget(PhaseCallback):
 
     Example:
         >>> budget = LabelBudget(PurchasePlan(labels=10, rounds=2))
-        >>> budget.quota(Phase(1, "round", epochs=1, round=1)), budget.left
+        >>> budget.quota(Phase(1, "round", epochs=1, round=1), in_pool=100), budget.left
         (5, 10)
     """
 
@@ -33,9 +33,17 @@ class LabelBudget(PhaseCallback):
         """Take over what the ledger says has been bought."""
         self.left = max(0, self.plan.labels - bought)
 
-    def quota(self, phase: Phase) -> int:
-        """Labels that a round may buy; 0 when the budget is used up."""
-        return min(self.left, self.plan.quota(phase.round, self.left))
+    def quota(self, phase: Phase, in_pool: int) -> int:
+        """Say how many labels a round may buy.
+
+        Args:
+            phase: the round.
+            in_pool: images that can still be bought; a budget beyond the pool is shared out as if it were the pool.
+
+        Returns:
+            Labels; 0 when the budget or the pool is used up.
+        """
+        return self.plan.quota(phase.round, min(self.left, in_pool))
 
     @override
     def on_purchase(self, trainer: Trainer, pl_module: LightningModule, record: PurchaseRecord) -> None:

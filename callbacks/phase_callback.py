@@ -48,5 +48,8 @@ class PhaseCallback(Callback):
     def on_round_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
         """A round begins: the pool is about to be scored by the model of the phase before."""
 
+    def on_scored(self, trainer: Trainer, pl_module: LightningModule, images: int, total: int) -> None:
+        """So many more images have been scored on this rank, of `total` on all ranks."""
+
     def on_purchase(self, trainer: Trainer, pl_module: LightningModule, record: PurchaseRecord) -> None:
         """A round has bought labels; they are in the ledger and in the data, training on them has not begun."""

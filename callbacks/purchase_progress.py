@@ -91,6 +91,12 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
         self._show(trainer, f"round {phase.round}: scoring and picking", total=1)
 
     @override
+    def on_scored(self, trainer: Trainer, pl_module: LightningModule, images: int, total: int) -> None:
+        if self._progress is not None and self._task is not None:
+            advance = images * trainer.world_size  # the other ranks are as far
+            self._progress.update(self._task, advance=advance, total=total, budget=self._budget(trainer))
+
+    @override
     def on_purchase(self, trainer: Trainer, pl_module: LightningModule, record: PurchaseRecord) -> None:
         clean = int((record.labels.sum(axis=1) == 0).sum())
         again = " (as decided by an earlier start)" if record.replayed else ""

@@ -28,6 +28,7 @@ class WeightAveraging(PhaseCallback):
     def __init__(self) -> None:
         self._average: AveragedModel | None = None
         self._plain: dict[str, torch.Tensor] | None = None
+        self._averaged_step = -1
 
     def _begin(self, module: MultiLabelClassifier) -> None:
         decay = module.active.average_decay
@@ -42,7 +43,8 @@ class WeightAveraging(PhaseCallback):
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        if self._average is not None:
+        if self._average is not None and trainer.global_step != self._averaged_step:
+            self._averaged_step = trainer.global_step  # several batches may make one step
             self._average.update_parameters(cast("MultiLabelClassifier", pl_module).network)
 
     @override

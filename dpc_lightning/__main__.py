@@ -83,7 +83,8 @@ def _train(words: Sequence[str]) -> int:
     if run_dir is not None:
         from dpc_lightning.report import draw_purchases, print_run  # noqa: PLC0415
 
-        draw_purchases(run_dir)
+        if not run_dir.picture.exists():  # a finished run keeps its picture
+            draw_purchases(run_dir)
         print_run(run_dir)
     return 0
 
@@ -131,7 +132,7 @@ def _with_packaged_configs(words: Sequence[str]) -> list[str]:
         if flag not in {"--config", "-c"}:
             continue
         given = value if equals else (words[place + 1] if place + 1 < len(words) else "")
-        if given and not Path(given).exists():
+        if given and not Path(given).is_file():
             found = str(config_path(given.removeprefix("configs/")))
             resolved[place if equals else place + 1] = f"{flag}={found}" if equals else found
     return resolved

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import yaml
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 from typing_extensions import override
 
 from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
-from dpc_lightning.errors import RunDirError
+from dpc_lightning.errors import ConfigError, RunDirError
 from dpc_lightning.metrics_file import MetricsFile
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.recipe import Pipeline
@@ -68,7 +68,6 @@ class PurchaseCLI(LightningCLI):
                 trainer_class=PurchaseTrainer,
                 trainer_defaults=TRAINER_DEFAULTS,
                 save_config_callback=None,  # the run folder keeps and compares the configuration
-                seed_everything_default=0,
                 auto_configure_optimizers=False,  # one optimizer a stage, made anew for each phase
                 load_from_checkpoint_support=False,
                 parser_kwargs={
@@ -82,6 +81,15 @@ class PurchaseCLI(LightningCLI):
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         self.config = parser.parse_args(cast("list[str] | None", args))
+
+    @override
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--seed_everything",
+            type=NonNegativeInt,
+            default=0,
+            help="Seed of the run: of weights, order, augmentation and picks. Runs of one seed are paired.",
+        )
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -117,7 +125,9 @@ class PurchaseCLI(LightningCLI):
         self.run_dir = RunDir.settle(config["run_dir"], _config_name(config), os.environ)
         settings = {**built["trainer"], **kwargs}
         callbacks = settings.pop("callbacks") or []
-        settings.pop("default_root_dir", None)
+        if settings.pop("default_root_dir", None) is not None:
+            msg = "`trainer.default_root_dir` has no effect here: everything of a run is in `--run_dir`."
+            raise ConfigError(msg)
         return PurchaseTrainer.with_purchase(
             built["purchase"],
             evaluate_epochs=built["evaluate"].epochs,
@@ -160,6 +170,7 @@ class PurchaseCLI(LightningCLI):
                 msg = f"There is no {final}: expected `--run_dir` of a finished run, or `--ckpt_path`."
                 raise RunDirError(msg)
             settings["ckpt_path"] = str(final)
+        self.datamodule.generator = None  # data that is not there any more is an error, and not made anew
         self.datamodule.enter_phase(TrainView(blur=self.model.evaluate.blur))
         # metrics.csv is the record of the fit, and stays as the fit left it
         self.trainer.loggers = [each for each in self.trainer.loggers if not isinstance(each, MetricsFile)]
@@ -170,6 +181,9 @@ class PurchaseCLI(LightningCLI):
     def _resolved(self) -> str:
         dumped = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         settings = {key: value for key, value in dumped[self.subcommand].items() if key not in OF_ONE_START}
+        for place in ("root", "cache_dir"):  # the run may be looked at again from another folder
+            if settings["data"][place] is not None:
+                settings["data"][place] = str(Path(settings["data"][place]).absolute())
         return yaml.safe_dump(settings, sort_keys=False)
 
 

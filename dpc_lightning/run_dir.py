@@ -30,7 +30,8 @@ MAY_DIFFER = frozenset(
         "data.cache_dir",
     }
 )
-"""Keys in which a second start in the same folder may differ from the first: they change no result, only its speed."""
+"""Keys in which a second start in the same folder may differ: they say how a run is computed, not what it is. Another
+number of devices changes the size of a step, and with it the weights from there on."""
 
 NOT_SETTINGS = frozenset({"config", "run_dir"})
 
@@ -170,8 +171,8 @@ class RunDir:
         Raises:
             RunDirError: if it differs from the saved one in a key that changes results; the message names the keys.
         """
-        if not self.config.exists():
-            write_text(self.config, resolved)
+        if not self.config.exists() or not (self.ledger.exists() or self.last_checkpoint.exists()):
+            write_text(self.config, resolved)  # a start that failed before it did anything leaves nothing to agree with
             return
         before = _flatten(yaml.safe_load(self.config.read_text(encoding="utf-8")))
         now = _flatten(yaml.safe_load(resolved))

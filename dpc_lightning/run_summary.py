@@ -19,7 +19,7 @@ from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.run_dir import RunDir
 from dpc_lightning.trainer import PurchaseTrainer
 
-__all__ = ["write_summary"]
+__all__ = ["cut_short_by", "write_summary"]
 
 PACKAGES = ("lightning", "torch", "torchvision", "timm", "torchmetrics", "albumentations", "numpy")
 
@@ -67,10 +67,23 @@ def write_summary(
         },
         "phases": [asdict(record) | {"seconds": round(record.seconds, 3)} for record in _phase_records(trainer)],
         "ledger_head": head,
+        "cut_short_by": cut_short_by(trainer),
         "versions": _versions(),
         "hardware": _hardware(trainer),
     }
     write_text(run_dir.summary, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+
+
+def cut_short_by(trainer: PurchaseTrainer) -> list[str]:
+    """Name the trainer's settings that leave images out, with which a run is a trial and no result."""
+    whole = {
+        "fast_dev_run": not trainer.fast_dev_run,  # type: ignore[attr-defined]
+        "overfit_batches": not trainer.overfit_batches,  # type: ignore[attr-defined]
+        "limit_train_batches": trainer.limit_train_batches == 1.0,
+        "limit_val_batches": trainer.limit_val_batches == 1.0,
+        "limit_test_batches": trainer.limit_test_batches == 1.0,
+    }
+    return [f"trainer.{name}" for name, kept in whole.items() if not kept]
 
 
 def _scores_as_numbers(scores: Scores) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any
 from lightning.pytorch import Callback
 from lightning.pytorch import callbacks as stock
 from lightning.pytorch.strategies import Strategy
-from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.label_budget import LabelBudget
@@ -125,7 +124,7 @@ def refuse_strategy(strategy: Strategy) -> None:
     Raises:
         ConfigError: naming what to use in its place.
     """
-    if isinstance(strategy.launcher, _MultiProcessingLauncher):
+    if type(strategy.launcher).__name__ == "_MultiProcessingLauncher":  # named, because Lightning does not export it
         msg = (
             f"`trainer.strategy`: {type(strategy).__name__} that spawns or forks cannot hand back networks "
             "that change from phase to phase. Use `ddp`, or start by torchrun; in a notebook use `trainer.devices: 1`."

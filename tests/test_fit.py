@@ -197,3 +197,16 @@ def test_a_plateau_schedule_goes_with_rare_validations(small_root: Path, tmp_pat
     more = ("--evaluate.scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--trainer.check_val_every_n_epoch=3")
     summary = fit(small_root, tmp_path / "run", *more, "--evaluate.epochs=4")
     assert summary["phases"][-1]["epochs"] == 4
+
+
+def test_the_saved_configuration_does_not_depend_on_the_folder_of_the_start(finished_run: tuple[Path, Path]) -> None:
+    config = yaml.safe_load((finished_run[1] / "config.yaml").read_text())
+    assert Path(config["data"]["root"]).is_absolute()
+
+
+def test_a_typo_in_the_first_start_does_not_bind_the_second(
+    small_root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(tmp_path / "typo" / "x", tmp_path / "run", "--model.backbone=resnet1888")) == 2
+    assert "resnet18" in capfd.readouterr().err
+    assert fit(small_root, tmp_path / "run")["labels_bought"] == 12

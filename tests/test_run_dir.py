@@ -54,6 +54,7 @@ def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -
 def test_a_second_start_with_the_same_settings_goes_on(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path)
     run_dir.keep_config(CONFIG)
+    run_dir.ledger.touch()
     run_dir.keep_config(CONFIG.replace("num_workers: 0", "num_workers: 4").replace("devices: auto", "devices: 2"))
     assert run_dir.config.read_text() == CONFIG
 
@@ -61,6 +62,7 @@ def test_a_second_start_with_the_same_settings_goes_on(tmp_path: Path) -> None:
 def test_a_changed_setting_is_refused_by_its_key(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path)
     run_dir.keep_config(CONFIG)
+    run_dir.ledger.touch()
     with pytest.raises(RunDirError, match=r"purchase\.labels: 300 -> 301\n.*another `--run_dir`") as caught:
         run_dir.keep_config(CONFIG.replace("300", "301"))
     assert "data.root" not in str(caught.value)
@@ -80,3 +82,10 @@ def test_the_launcher_hands_the_folder_on(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv(HANDED_ON, "before")
     RunDir(tmp_path).hand_on()
     assert os.environ[HANDED_ON] == str(tmp_path)
+
+
+def test_a_start_that_failed_before_it_did_anything_binds_nobody(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    run_dir.keep_config(CONFIG.replace("data/quickstart", "typo"))
+    run_dir.keep_config(CONFIG)
+    assert run_dir.config.read_text() == CONFIG

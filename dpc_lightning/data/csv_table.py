@@ -18,6 +18,9 @@ IMAGE = "image"
 GROUP = "group"
 """The optional column of groups."""
 
+RESERVED = frozenset({"order", "round", "index", "score"})
+"""Columns of `purchases.csv`; no class may be called so."""
+
 
 @dataclass(frozen=True)
 class CsvTable:
@@ -73,6 +76,15 @@ def read_table(file: Path) -> CsvTable:
         msg = f"Expected to read {file}, but: {error.strerror}."
         raise DataError(msg) from error
     _check_header(file, table.header)
+    taken = [
+        name for name in table.classes if name in RESERVED or name.removeprefix("p_") in {"", *table.header} - {name}
+    ]
+    if taken:
+        msg = (
+            f"The class names {taken} in {file} are those of other columns in the tables that a run writes "
+            f"({', '.join(sorted(RESERVED))}, and p_<class>). Rename these columns."
+        )
+        raise DataError(msg)
     for line, row in table.rows:
         if len(row) != len(table.header):
             msg = f"Expected {len(table.header)} cells in line {line} of {file}, as in its header, but got {len(row)}."

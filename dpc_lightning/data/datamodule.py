@@ -249,7 +249,7 @@ class PurchaseDataModule(pl.LightningDataModule):
             len(dataset),
             view.batch_size,
             seed=self.seed,
-            phase=view.cursor,
+            phase=view.stream,
             rank=view.rank,
             world_size=view.world_size,
         )

@@ -17,7 +17,9 @@ class TrainView:
     """What the training loader of a phase serves."""
 
     cursor: int = 0
-    """Position of the phase in the run; batch order depends on it."""
+    """Position of the phase in the run."""
+    stream: int = 0
+    """Number of the phase's random stream; batch order depends on it."""
     bought: bool = False
     """Whether bought images are trained on, beside the training images."""
     pseudo: bool = False

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from lightning.pytorch.trainer import Trainer
+from lightning.pytorch import Callback, Trainer
 
 from dpc_lightning.acquisition.base import IntArray, LabelArray, Need, PoolView
-from dpc_lightning.callbacks.phase_callback import PurchaseRecord
+from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.loops.checked_picks import checked_picks
 from dpc_lightning.loops.scoring import ImageScores, score_images
@@ -190,7 +190,14 @@ class Buyer:
                 (torch.from_numpy(rows[batch["index"].numpy()]), batch["image"])
                 for batch in data.pool_loader(rank, world)
             )
-            pool = score_images(module, strategy, share, len(indices), embeddings=with_features)
+            pool = score_images(
+                module,
+                strategy,
+                share,
+                len(indices),
+                embeddings=with_features,
+                on_batch=lambda images: self._tell_scored(module, images, len(indices)),
+            )
         owned = data.aggregated
         owned_features = np.zeros((len(owned), 0), np.float32)
         if "labelled_embeddings" in needs:
@@ -208,6 +215,12 @@ class Buyer:
             bought=len(data.bought),
             round=number,
         )
+
+    def _tell_scored(self, module: MultiLabelClassifier, images: int, total: int) -> None:
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        for callback in callbacks:
+            if isinstance(callback, PhaseCallback):
+                callback.on_scored(self.trainer, module, images, total)
 
     def _generator(self, round_number: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence([self.seed, round_number], spawn_key=(1,)))

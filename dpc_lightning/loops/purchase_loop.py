@@ -71,6 +71,7 @@ class PurchaseLoop(PhasedFitLoop):
             return bought.indices.tolist(), bought.labels
 
         data.fetch_bought = fetch_bought
+        module.initial_seed = self._weight_seed(self.phases[0])
         data.enter_phase(self._view(self.phases[0], module))
 
     def first_phase(self) -> None:
@@ -97,6 +98,8 @@ class PurchaseLoop(PhasedFitLoop):
                 following = self.phases[-1]
         if following.kind == "evaluate":
             self.buyer.export(self._data)  # also where nothing was bought: the file then says so
+        if following.kind == "evaluate":
+            self.compute_budget.finish()
         self._enter(following)
         if record is not None:
             for callback in self._listeners():
@@ -136,7 +139,7 @@ class PurchaseLoop(PhasedFitLoop):
         if self.buyer.has_noted(self._data, CLOCK_STOP):
             return 0  # an earlier start decided that the time was up
         self.label_budget.settle(len(self._data.bought))
-        quota = min(self.label_budget.quota(phase), len(self._data.unlabelled))
+        quota = self.label_budget.quota(phase, in_pool=len(self._data.unlabelled))
         if quota and self.compute_budget.check(self.trainer):
             self.buyer.note(
                 self._data,
@@ -159,11 +162,15 @@ class PurchaseLoop(PhasedFitLoop):
     def _enter(self, phase: Phase) -> None:
         data, module = self._data, self._module
         if phase.kind == "evaluate" or self.plan.round_start == "fresh":
-            place = np.random.SeedSequence([self.seed, phase.cursor], spawn_key=(2,))
             stage: Stage = "evaluate" if phase.kind == "evaluate" else "purchase"
-            module.rebuild(stage, int(place.generate_state(1)[0]))
+            module.rebuild(stage, self._weight_seed(phase))
         data.enter_phase(self._view(phase, module))
         self.renew()
+
+    def _weight_seed(self, phase: Phase) -> int:
+        """Give the seed of a phase's initial weights."""
+        place = np.random.SeedSequence([self.seed, phase.stream], spawn_key=(2,))
+        return int(place.generate_state(1)[0])
 
     def _announce(self, phase: Phase) -> None:
         self._module.phase = phase.name
@@ -174,6 +181,7 @@ class PurchaseLoop(PhasedFitLoop):
         recipe = module.evaluate if phase.kind == "evaluate" else module.recipe
         return TrainView(
             cursor=phase.cursor,
+            stream=phase.stream,
             bought=phase.kind != "pretrain",
             pseudo=phase.kind == "round",
             batch_size=recipe.batch_size,

@@ -13,7 +13,7 @@ from dpc_lightning.models.freeze import freeze_modules
 from dpc_lightning.models.recipe import Recipe
 from dpc_lightning.models.weights import load_checkpoint, load_pretrained
 
-__all__ = ["Network", "build_network"]
+__all__ = ["Network", "build_network", "try_out"]
 
 
 class Network(nn.Module):
@@ -137,6 +137,33 @@ def build_network(recipe: Recipe, num_classes: int, seed: int, *, load_weights: 
     if recipe.channels_last:
         network = network.to(memory_format=torch.channels_last)
     return network
+
+
+def try_out(network: Network, recipe: Recipe, image_size: int) -> None:
+    """Run a network once on blank images, so that a size it cannot take is said before anything is bought.
+
+    Args:
+        network: in whatever mode and on whatever device; it is left as it was.
+        recipe: what the network was built from.
+        image_size: side of the images in pixels.
+
+    Raises:
+        ConfigError: if the network fails.
+    """
+    weights = next(network.parameters())
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(torch.zeros(2, 3, image_size, image_size, dtype=weights.dtype, device=weights.device))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        msg = (
+            f"`{recipe.group}.backbone` {recipe.backbone} cannot take images of {image_size} pixels "
+            f"(`data.image_size`): {error} Set `data.image_size` to a size it was made for, or choose another backbone."
+        )
+        raise ConfigError(msg) from error
+    finally:
+        network.train(was_training)
 
 
 def _check_name(recipe: Recipe) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Batch", "HasClasses", "HasLabels", "Prediction"]
+__all__ = ["Batch", "HasClasses", "HasImageSize", "HasLabels", "Prediction"]
 
 
 class Batch(TypedDict):
@@ -42,6 +42,13 @@ class Prediction(TypedDict):
     name: NotRequired[list[str]]
     probabilities: Tensor
     embeddings: NotRequired[Tensor]
+
+
+@runtime_checkable
+class HasImageSize(Protocol):
+    """A data module that knows the side of its images."""
+
+    image_size: int
 
 
 @runtime_checkable

@@ -179,8 +179,8 @@ class FocalLoss(MultiLabelLoss):
 
     def elementwise(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Compute the focal loss of every image and class; see the base class for shapes."""
-        positive = -nnf.logsigmoid(logits) * torch.sigmoid(-logits) ** self.gamma
-        negative = -nnf.logsigmoid(-logits) * torch.sigmoid(logits) ** self.gamma
+        positive = -nnf.logsigmoid(logits) * _fade(torch.sigmoid(-logits), self.gamma)
+        negative = -nnf.logsigmoid(-logits) * _fade(torch.sigmoid(logits), self.gamma)
         if self.alpha is not None:
             positive, negative = self.alpha * positive, (1 - self.alpha) * negative
         return targets * positive + (1 - targets) * negative
@@ -217,13 +217,18 @@ class AsymmetricLoss(MultiLabelLoss):
 
     def elementwise(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Compute the asymmetric loss of every image and class; see the base class for shapes."""
-        positive = -nnf.logsigmoid(logits) * torch.sigmoid(-logits) ** self.gamma_pos
+        positive = -nnf.logsigmoid(logits) * _fade(torch.sigmoid(-logits), self.gamma_pos)
         if self.clip:
             shifted = (torch.sigmoid(logits) - self.clip).clamp(min=0)
-            negative = -torch.log1p(-shifted) * shifted**self.gamma_neg  # shifted is at most 1 - clip: finite
+            negative = -torch.log1p(-shifted) * _fade(shifted, self.gamma_neg)  # shifted is at most 1 - clip: finite
         else:
-            negative = -nnf.logsigmoid(-logits) * torch.sigmoid(logits) ** self.gamma_neg
+            negative = -nnf.logsigmoid(-logits) * _fade(torch.sigmoid(logits), self.gamma_neg)
         return targets * positive + (1 - targets) * negative
+
+
+def _fade(base: Tensor, gamma: float) -> Tensor:
+    """Raise to a power; the floor keeps the gradient of a power below 1 finite at 0."""
+    return base.clamp_min(1e-12) ** gamma
 
 
 def _not_negative(name: str, value: float) -> None:

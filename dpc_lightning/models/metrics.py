@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from torch import Tensor
 from torchmetrics.functional.classification import (
     binary_accuracy,
@@ -64,7 +65,7 @@ class Scores:
 
 
 def evaluate_predictions(
-    probabilities: NDArray[np.float32],
+    probabilities: NDArray[np.floating],
     labels: NDArray[np.uint8],
     thresholds: NDArray[np.float32],
     classes: Sequence[str],
@@ -72,7 +73,7 @@ def evaluate_predictions(
     """Score predictions.
 
     Args:
-        probabilities: `(N, C)` float32 in [0, 1].
+        probabilities: `(N, C)` float32 or float64 in [0, 1]; float64 tells a logit of 20 from one of 30.
         labels: `(N, C)` uint8, 0/1.
         thresholds: `(C,)` float32; a class is present if its probability is at least this.
         classes: C names.
@@ -91,7 +92,9 @@ def evaluate_predictions(
         (1.0, 0.6667, ('dent',))
     """
     _check(probabilities, labels, thresholds, classes)
-    scores, targets = torch.from_numpy(np.ascontiguousarray(probabilities)), torch.from_numpy(labels.astype(np.int64))
+    targets = torch.from_numpy(labels.astype(np.int64))
+    # average precision depends on the order alone: ranks keep apart what float32 would round to 1
+    ranks = torch.from_numpy(rankdata(probabilities, method="dense", axis=0) / (len(probabilities) + 1))
     tuned = torch.from_numpy((probabilities >= thresholds).astype(np.int64))
     at_half = torch.from_numpy((probabilities >= 0.5).astype(np.int64))
     absent = tuple(name for name, column in zip(classes, labels.T, strict=True) if not column.any())
@@ -100,7 +103,7 @@ def evaluate_predictions(
         scorable = name not in absent
         f1[name] = binary_f1_score(tuned[:, k], targets[:, k]).item() if scorable else np.nan
         f1_at_half[name] = binary_f1_score(at_half[:, k], targets[:, k]).item() if scorable else np.nan
-        precision[name] = binary_average_precision(scores[:, k], targets[:, k]).item() if scorable else np.nan
+        precision[name] = binary_average_precision(ranks[:, k], targets[:, k]).item() if scorable else np.nan
     return Scores(
         f1_macro=_mean(f1),
         f1_macro_at_half=_mean(f1_at_half),
@@ -125,7 +128,7 @@ def _mean(values: dict[str, float]) -> float:
 
 
 def _check(
-    probabilities: NDArray[np.float32],
+    probabilities: NDArray[np.floating],
     labels: NDArray[np.uint8],
     thresholds: NDArray[np.float32],
     classes: Sequence[str],

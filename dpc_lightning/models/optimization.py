@@ -49,9 +49,14 @@ def configure(recipe: Recipe, network: nn.Module, total_steps: float, validate_e
         stepped after every optimizer step, `ReduceLROnPlateau` after every validation, all others after every epoch.
 
     Raises:
-        ConfigError: if the schedule needs to know the length of the phase and nobody does.
+        ConfigError: if the optimizer cannot be made, or if the schedule needs to know the length of the phase and
+            nobody does.
     """
-    optimizer = recipe.optimizer(parameter_groups(network))
+    try:
+        optimizer = recipe.optimizer(parameter_groups(network))
+    except (TypeError, ValueError) as error:
+        msg = f"`{recipe.group}.optimizer` cannot be made for this network: {error}"
+        raise ConfigError(msg) from error
     if recipe.scheduler is None:
         return optimizer
     scheduler = recipe.scheduler(optimizer)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dpc_lightning.errors import ConfigError, DpcError
-from dpc_lightning.models.backbone import Network, build_network
-from dpc_lightning.models.batches import HasClasses
+from dpc_lightning.models.backbone import Network, build_network, try_out
+from dpc_lightning.models.batches import HasClasses, HasImageSize
 from dpc_lightning.models.flips import average_views
 from dpc_lightning.models.freeze import count_trainable
 from dpc_lightning.models.losses import MultiLabelLoss
@@ -40,6 +40,7 @@ class StagedModule(LightningModule):
     Attributes:
         recipe: how the buying network is trained.
         stage: whose network is held.
+        initial_seed: seed of the weights that `setup` makes; torch's own if None.
         phase: name of the running phase, for error messages; the loop sets it.
         classes: names of the classes; empty until `setup`.
         network: the network of the stage; built by `setup`, `rebuild` or `on_load_checkpoint`.
@@ -59,6 +60,7 @@ class StagedModule(LightningModule):
         self.evaluate = evaluate
         self.recipe = Recipe(**recipe)
         self.stage: Stage = "purchase"
+        self.initial_seed: int | None = None
         self.phase = ""
         self.classes: tuple[str, ...] = ()
         self._forget_validation()
@@ -116,11 +118,16 @@ class StagedModule(LightningModule):
         if stage != "fit":
             return
         if not self.has_network:
-            self.rebuild(self.stage, torch.initial_seed())
+            self.rebuild(self.stage, torch.initial_seed() if self.initial_seed is None else self.initial_seed)
+        size = data.image_size if isinstance(data, HasImageSize) else None
+        if size is not None:
+            try_out(self.network, self.active, size)
         if self.stage != "evaluate":
             network = build_network(self.evaluate, self.num_classes, seed=0)
             copy.deepcopy(self.evaluate.loss).prepare(torch.zeros(1, self.num_classes))
             configure(self.evaluate, network, total_steps=1)
+            if size is not None:
+                try_out(network, self.evaluate, size)
 
     def rebuild(self, stage: Stage, seed: int, *, load_weights: bool = True) -> None:
         """Build the network and the loss of a stage anew; the old ones, thresholds and F1 are dropped.

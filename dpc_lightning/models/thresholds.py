@@ -7,7 +7,7 @@ from dpc_lightning.errors import DpcError
 
 __all__ = ["tune_thresholds"]
 
-_BOUND = 8.0
+_BOUND = 16.0
 _STEP = 0.1
 _WIDTH = 0.25
 

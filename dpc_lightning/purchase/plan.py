@@ -25,6 +25,14 @@ class Phase:
     """Number of the round from 1; 0 outside rounds."""
 
     @property
+    def stream(self) -> int:
+        """Number of the phase's random stream: pretrain 0, evaluate 1, then the rounds, whatever their number.
+
+        Runs of one seed that buy otherwise, or not at all, so begin their evaluation with the same weights.
+        """
+        return {"pretrain": 0, "evaluate": 1}.get(self.kind, self.round + 1)
+
+    @property
     def name(self) -> str:
         """Name in files and logs: `pretrain`, `round_1`, …, `evaluate`."""
         return f"round_{self.round}" if self.kind == "round" else self.kind

@@ -26,12 +26,14 @@ def print_run(run_dir: RunDir, console: Console | None = None) -> None:
     console.print(_scores(summary))
     console.print(_phases(summary, _bought_by_round(run_dir)))
     spent, budget = summary["compute_spent_s"], summary["compute_budget_s"]
-    seconds = f"{spent:.0f} s" if budget is None else f"{spent:.0f} of {budget:g} s"
+    seconds = f"{spent:.0f} s" if budget is None else f"{spent:.1f} of {budget:g} s"
     console.print(
         f"Bought {summary['labels_bought']} of {summary['label_budget']} labels by {summary['acquisition']}; "
         f"pretraining and buying took {seconds}.",
         highlight=False,
     )
+    if summary["cut_short_by"]:
+        console.print(f"[yellow]A trial, not a result: {', '.join(summary['cut_short_by'])} left images out.[/]")
     if summary["start_model_informed"] is False:
         console.print("[yellow]The first model knew next to nothing when it picked: see the warning above.[/]")
     console.print(f"Everything is in {run_dir.path}", highlight=False, markup=False, soft_wrap=True)

@@ -68,3 +68,11 @@ def test_classes_of_another_split_are_compared(tmp_path: Path) -> None:
         check_classes(table, ("scratch", "dent"))
     with pytest.raises(DataError, match=r"missing are \['hole'\] and unknown are \['scratch'\]"):
         check_classes(table, ("dent", "hole"))
+
+
+@pytest.mark.parametrize("classes", ["round,dent", "score,index", "dent,p_dent"])
+def test_classes_that_are_called_like_columns_of_a_run_are_refused(tmp_path: Path, classes: str) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(f"image,{classes}\na.png,0,1\n")
+    with pytest.raises(DataError, match=r"Rename these columns"):
+        read_table(file)

@@ -107,13 +107,13 @@ def test_no_hidden_label_is_kept(data: PurchaseDataModule) -> None:
 
 
 def test_batch_order_depends_on_the_phase_and_not_on_history(root: Path, data: PurchaseDataModule) -> None:
-    data.enter_phase(TrainView(cursor=1, batch_size=4))
+    data.enter_phase(TrainView(cursor=1, stream=1, batch_size=4))
     first = _indices(data.train_dataloader())
-    data.enter_phase(TrainView(cursor=2, batch_size=4))
+    data.enter_phase(TrainView(cursor=2, stream=2, batch_size=4))
     assert _indices(data.train_dataloader()) != first
     other = PurchaseDataModule(str(root), image_size=8, validation_fraction=0.2)
     other.setup()
-    other.enter_phase(TrainView(cursor=1, batch_size=4))
+    other.enter_phase(TrainView(cursor=1, stream=1, batch_size=4))
     assert _indices(other.train_dataloader()) == first
 
 
@@ -313,7 +313,7 @@ def test_a_real_trainer_sets_the_epoch(data: PurchaseDataModule, tmp_path: Path)
         num_sanity_val_steps=0,
         default_root_dir=tmp_path,
     )
-    data.enter_phase(TrainView(cursor=1, batch_size=4))
+    data.enter_phase(TrainView(cursor=1, stream=1, batch_size=4))
     trainer.fit(module, datamodule=data)
     batches = len(module.seen) // 2
     first, second = module.seen[:batches], module.seen[batches:]

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from dpc_lightning.errors import ConfigError
-from dpc_lightning.models.backbone import Network, build_network
+from dpc_lightning.models.backbone import Network, build_network, try_out
 from dpc_lightning.models.recipe import Pipeline, Recipe
 
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -80,3 +80,12 @@ def test_frozen_norms_stay_in_evaluation_whoever_switches() -> None:
     network(IMAGES)
     after = [layer.running_mean for layer in norms if layer.running_mean is not None]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_size_that_a_network_cannot_take_is_said() -> None:
+    recipe = Recipe(backbone="vit_tiny_patch16_224")
+    network = build_network(recipe, num_classes=2, seed=0)
+    with pytest.raises(ConfigError, match=r"vit_tiny_patch16_224 cannot take images of 32 pixels"):
+        try_out(network, recipe, 32)
+    assert network.training
+    try_out(network, recipe, 224)

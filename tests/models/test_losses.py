@@ -143,3 +143,13 @@ def test_wrong_settings_are_named(make: object, message: str) -> None:
 def test_shapes_that_would_broadcast_are_refused() -> None:
     with pytest.raises(DpcError, match=r"\(4, 3\)"):
         BinaryCrossEntropy()(torch.zeros(4, 3), torch.zeros(4, 1))
+
+
+@pytest.mark.parametrize("loss", [FocalLoss(0.5), AsymmetricLoss(0.5, 0.5), AsymmetricLoss(0.5, 0.5, clip=0.0)])
+def test_a_fading_slower_than_linear_has_finite_gradients(loss: MultiLabelLoss) -> None:
+    logits = torch.tensor([[-1e4, -100.0, 0.0, 100.0, 1e4]], requires_grad=True)
+    labels = torch.tensor([[0.0, 0.0, 1.0, 1.0, 1.0]])
+    loss.prepare(labels)
+    loss(logits, labels).backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()

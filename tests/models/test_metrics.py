@@ -92,3 +92,11 @@ def test_log_names_are_those_of_the_summary() -> None:
         "test/f1_at_half/dent",
         "test/ap/dent",
     }
+
+
+def test_average_precision_tells_confident_logits_apart() -> None:
+    """In float32 the sigmoid of every logit above 17 is 1: a perfect order would count as a tie."""
+    logits = np.array([[30.0], [25.0], [20.0], [18.0]])
+    labels = np.array([[1], [1], [0], [0]], dtype=np.uint8)
+    scores = evaluate_predictions(1 / (1 + np.exp(-logits)), labels, np.array([0.5], dtype=np.float32), ["scratch"])
+    assert scores.map == 1.0

@@ -78,3 +78,10 @@ def test_nan_and_wrong_shapes_are_refused() -> None:
         tune_thresholds(np.full((2, 1), np.nan, np.float32), np.ones((2, 1), np.uint8))
     with pytest.raises(DpcError, match="shape"):
         tune_thresholds(np.zeros((2, 1), np.float32), np.ones((2, 2), np.uint8))
+
+
+def test_confident_logits_are_told_apart() -> None:
+    logits = np.array([[-9.0], [-10.0], [-14.0], [-14.0]], dtype=np.float32)
+    labels = np.array([[1], [1], [0], [0]], dtype=np.uint8)
+    threshold = tune_thresholds(logits, labels)
+    assert ((1 / (1 + np.exp(-logits.astype(np.float64)))) >= threshold).astype(int).tolist() == labels.tolist()

@@ -76,3 +76,10 @@ def test_comes_from_the_command_line() -> None:
     assert isinstance(plan.oracle, HiddenLabels)
     default = parser.instantiate_classes(parser.parse_args([])).purchase
     assert isinstance(default.acquisition, Badge)
+
+
+def test_the_evaluation_has_one_random_stream_however_much_is_bought() -> None:
+    plans = [PurchasePlan(labels=0), PurchasePlan(labels=9, rounds=2), PurchasePlan(labels=9, rounds=3)]
+    assert {plan.phases(1)[-1].stream for plan in plans} == {1}
+    streams = [phase.stream for phase in plans[-1].phases(1)]
+    assert len(set(streams)) == len(streams)

@@ -18,6 +18,7 @@ SUMMARY: dict[str, Any] = {
     "compute_spent_s": 12.34,
     "acquisition": "Badge",
     "start_model_informed": True,
+    "cut_short_by": [],
     "classes": ["dent", "[red]hole[/]"],
     "images": {"test": 7},
     "test": {
@@ -80,4 +81,9 @@ def test_a_start_model_that_knows_nothing_is_named(tmp_path: Path, informed: boo
 
 
 def test_the_compute_budget_stands_beside_what_was_spent(tmp_path: Path) -> None:
-    assert "took 12 of 60 s" in printed(tmp_path, compute_budget_s=60.0)
+    assert "took 12.3 of 60 s" in printed(tmp_path, compute_budget_s=60.0)
+
+
+def test_a_trial_that_left_images_out_is_no_result(tmp_path: Path) -> None:
+    assert "A trial, not a result: trainer.fast_dev_run" in printed(tmp_path, cut_short_by=["trainer.fast_dev_run"])
+    assert "A trial" not in printed(tmp_path)
