@@ -107,6 +107,13 @@ class PurchaseCLI(LightningCLI):
             help="Threads of torch in each process. Small networks on a CPU are fastest with 1; null leaves it to "
             "torch. Results on a CPU depend on it in the last digits.",
         )
+        parser.add_argument(
+            "--checkpoint_every",
+            type=PositiveInt | None,
+            default=None,
+            help="Write last.ckpt also after so many training steps, for epochs that are too long to lose. It is "
+            "written after each epoch and between phases anyway.",
+        )
         parser.add_class_arguments(PurchasePlan, "purchase")
         parser.set_defaults(_defaults_by_class_path(PurchasePlan, "purchase"))
         parser.add_class_arguments(Pipeline, "evaluate")
@@ -133,6 +140,7 @@ class PurchaseCLI(LightningCLI):
             evaluate_epochs=built["evaluate"].epochs,
             run_dir=self.run_dir,
             seed=int(config["seed_everything"]),
+            checkpoint_every=config["checkpoint_every"],
             callbacks=callbacks if isinstance(callbacks, list) else [callbacks],
             **settings,
         )

@@ -28,6 +28,7 @@ MAY_DIFFER = frozenset(
         "data.num_workers",
         "data.pin_memory",
         "data.cache_dir",
+        "checkpoint_every",
     }
 )
 """Keys in which a second start in the same folder may differ: they say how a run is computed, not what it is. Another

@@ -63,6 +63,7 @@ class PurchaseTrainer(Trainer):
         evaluate_epochs: int,
         run_dir: RunDir,
         seed: int,
+        checkpoint_every: int | None = None,
         callbacks: Sequence[Callback] = (),
         **kwargs: Any,
     ) -> "PurchaseTrainer":
@@ -73,6 +74,7 @@ class PurchaseTrainer(Trainer):
             evaluate_epochs: epochs of the evaluation phase.
             run_dir: where the run leaves its files.
             seed: seed of the run.
+            checkpoint_every: training steps from one `last.ckpt` to the next within an epoch; None for epochs only.
             callbacks: further callbacks. Budgets, checkpoints and records are always there; a `PurchaseLog` or a
                 progress bar takes the place of the usual one.
             **kwargs: arguments of `lightning.pytorch.Trainer`.
@@ -85,7 +87,7 @@ class PurchaseTrainer(Trainer):
             WeightAveraging(),
             PhaseRecords(metrics),
             *([] if any(isinstance(callback, PurchaseLog) for callback in callbacks) else [PurchaseLog()]),
-            RunCheckpoint(run_dir.checkpoints),
+            RunCheckpoint(run_dir.checkpoints, checkpoint_every),
             Preemption(run_dir.checkpoints),
         ]
         shows = kwargs.get("enable_progress_bar") is not False

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,31 @@ def test_a_run_stopped_anywhere_ends_as_one_that_was_not(
     assert not (tmp_path / "run" / "summary.json").exists()
     fit(root, tmp_path / "run")
     same_as(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("step", [1, 3, 9])
+def test_a_run_stopped_within_an_epoch_goes_on_from_its_last_step(
+    finished_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    root, whole = finished_run
+    trained: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(MultiLabelClassifier, "training_step", stop_at_call(MultiLabelClassifier.training_step, step))
+        with pytest.raises(Stop):
+            main(words(root, tmp_path / "run", "--checkpoint_every=1"))
+    original = MultiLabelClassifier.training_step
+
+    @wraps(original)
+    def noted(module: MultiLabelClassifier, *args: Any) -> Any:
+        trained.append(module.trainer.global_step)
+        return original(module, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MultiLabelClassifier, "training_step", noted)
+        fit(root, tmp_path / "run")
+    assert trained[0] == step  # nothing is trained twice
+    assert purchases(tmp_path / "run") == purchases(whole)
+    assert [weights(tmp_path / "run", phase) for phase in PHASES] == [weights(whole, phase) for phase in PHASES]
 
 
 @pytest.mark.parametrize("until", ["pretrain.ckpt", "round_1.ckpt"])
