@@ -86,7 +86,6 @@ class PurchaseLoop(PhasedFitLoop):
         for callback in self._listeners():
             callback.on_phase_end(self.trainer, self._module, self.phase)
         if self.phase.kind == "evaluate":
-            self.buyer.close()
             return False
         following = self.phases[self._data.cursor + 1]
         record: PurchaseRecord | None = None
@@ -117,11 +116,6 @@ class PurchaseLoop(PhasedFitLoop):
         assert state_dict["cursor"] == self._data.cursor, "the checkpoint's loop and data stand in different phases"
         self._module.phase = self.phase.name
         self.label_budget.settle(len(self._data.bought))
-
-    def teardown(self) -> None:
-        """Close the ledger too."""
-        self.buyer.close()
-        super().teardown()
 
     @property
     def _data(self) -> PurchaseDataModule:
