@@ -4,6 +4,7 @@ The files stand in `callbacks/` at the top of the repository; their import name 
 """
 
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
+from dpc_lightning.callbacks.cost_meter import CostMeter
 from dpc_lightning.callbacks.label_budget import LabelBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.callbacks.phase_records import PhaseRecord, PhaseRecords
@@ -17,6 +18,7 @@ from dpc_lightning.callbacks.weight_averaging import WeightAveraging
 
 __all__ = [
     "ComputeBudget",
+    "CostMeter",
     "LabelBudget",
     "PhaseCallback",
     "PhaseRecord",

@@ -4,7 +4,7 @@ from lightning.pytorch import LightningModule, Trainer
 from typing_extensions import override
 
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
-from dpc_lightning.purchase.plan import Phase, PurchasePlan
+from dpc_lightning.purchase.plan import PurchasePlan, share
 
 __all__ = ["LabelBudget"]
 
@@ -16,11 +16,11 @@ class LabelBudget(PhaseCallback):
     ledger, which counts what is really bought, refuses whatever goes beyond the budget.
 
     Args:
-        plan: the plan that holds `labels` and `rounds`.
+        plan: the plan that holds `labels`.
 
     Example:
         >>> budget = LabelBudget(PurchasePlan(labels=10, rounds=2))
-        >>> budget.quota(Phase(1, "round", epochs=1, round=1), in_pool=100), budget.left
+        >>> budget.quota(rounds=2, in_pool=100), budget.left
         (5, 10)
     """
 
@@ -33,17 +33,17 @@ class LabelBudget(PhaseCallback):
         """Take over what the ledger says has been bought."""
         self.left = max(0, self.plan.labels - bought)
 
-    def quota(self, phase: Phase, in_pool: int) -> int:
-        """Say how many labels a round may buy.
+    def quota(self, rounds: int, in_pool: int) -> int:
+        """Say how many labels the next round may buy.
 
         Args:
-            phase: the round.
+            rounds: rounds that are still to come, this one included.
             in_pool: images that can still be bought; a budget beyond the pool is shared out as if it were the pool.
 
         Returns:
             Labels; 0 when the budget or the pool is used up.
         """
-        return self.plan.quota(phase.round, min(self.left, in_pool))
+        return share(min(self.left, in_pool), rounds)
 
     @override
     def on_purchase(self, trainer: Trainer, pl_module: LightningModule, record: PurchaseRecord) -> None:

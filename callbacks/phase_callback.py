@@ -20,9 +20,11 @@ class PurchaseRecord:
         indices: `(n,)` int64, image indices in order of preference.
         scores: `(n,)` float32, score of each when it was picked; NaN for rules without one.
         labels: `(n, C)` uint8.
+        pool: images that could have been picked.
         labels_left: what is left of the label budget after this purchase.
         score_seconds: seconds that scoring the pool took.
         pick_seconds: seconds that picking took.
+        buy_seconds: seconds that the oracle and the ledger took.
         replayed: whether the picks came from the ledger, because an earlier start had made them already.
     """
 
@@ -30,14 +32,19 @@ class PurchaseRecord:
     indices: NDArray[np.int64]
     scores: NDArray[np.float32]
     labels: NDArray[np.uint8]
+    pool: int
     labels_left: int
     score_seconds: float
     pick_seconds: float
+    buy_seconds: float
     replayed: bool
 
 
 class PhaseCallback(Callback):
-    """A Lightning callback with four more hooks, which `PurchaseLoop` calls on every rank."""
+    """A Lightning callback with more hooks, which `PurchaseLoop` calls on every rank."""
+
+    def on_loop_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The loop begins, anew or after everything has been restored from a checkpoint."""
 
     def on_phase_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
         """A phase begins; its network, optimizers and data are in place. Not called when a phase is resumed."""

@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -13,6 +14,7 @@ from dpc_lightning.callbacks.phase_records import PhaseRecords
 from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.errors import RunDirError
 from dpc_lightning.loops.buyer import START_MODEL
+from dpc_lightning.loops.planner import PLAN
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.metrics import Scores
 from dpc_lightning.purchase.ledger import Ledger
@@ -45,15 +47,17 @@ def write_summary(
     loop = trainer.purchase_loop
     with Ledger.read(run_dir.ledger) as ledger:
         purchases, head = ledger.purchases(), ledger.head
-        judged = ledger.events(START_MODEL)
+        judged, plans = ledger.events(START_MODEL), ledger.events(PLAN)
     summary = {
         "label_budget": loop.plan.labels,
         "labels_bought": len(purchases.index),
         "compute_budget_s": loop.compute_budget.seconds,
         "compute_spent_s": round(loop.compute_budget.spent, 3),
+        "compute_spent_on_s": {name: round(spent, 3) for name, spent in loop.compute_budget.spent_on.items()},
         "compute_budget_exhausted": loop.compute_budget.exhausted,
         "rounds": int(purchases.round.max()) if len(purchases.index) else 0,
         "rounds_planned": loop.plan.rounds,
+        "plans": [_plan(event) for event in plans],
         "acquisition": type(loop.plan.acquisition).__name__,
         "start_model_informed": judged[-1]["informed"] if judged else None,
         "test": _scores_as_numbers(scores),
@@ -72,6 +76,18 @@ def write_summary(
         "hardware": _hardware(trainer),
     }
     write_text(run_dir.summary, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+
+
+def _plan(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what was decided after a phase: epochs of the rounds to come, why, and the seconds then spent."""
+    done, epochs = int(event["after"]), list(event["rounds"])
+    return {
+        "rounds_done": done,
+        "round_epochs": epochs,
+        "reason": event["reason"],
+        "expected_s": round(event["seconds"], 3),
+        "spent_s": round(event["spent"], 3),
+    }
 
 
 def cut_short_by(trainer: PurchaseTrainer) -> list[str]:

@@ -8,6 +8,7 @@ from lightning.pytorch import callbacks as stock
 from lightning.pytorch.strategies import Strategy
 
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
+from dpc_lightning.callbacks.cost_meter import CostMeter
 from dpc_lightning.callbacks.label_budget import LabelBudget
 from dpc_lightning.callbacks.phase_records import PhaseRecords
 from dpc_lightning.callbacks.phase_reset import PhaseReset
@@ -47,6 +48,7 @@ DO_NOT_FIT: dict[type[Callback], str] = {
 
 ALWAYS_THERE: dict[type[Callback], str] = {
     ComputeBudget: "set `purchase.seconds`",
+    CostMeter: "leave it out",
     LabelBudget: "set `purchase.labels`",
     PhaseRecords: "leave it out",
     PhaseReset: "leave it out",

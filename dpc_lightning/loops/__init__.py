@@ -3,6 +3,7 @@
 from dpc_lightning.loops.buyer import Bought, Buyer, StartModelWarning
 from dpc_lightning.loops.checked_picks import checked_picks
 from dpc_lightning.loops.phased_fit_loop import PhasedFitLoop
+from dpc_lightning.loops.planner import Planner, PlanWarning
 from dpc_lightning.loops.purchase_loop import PurchaseLoop
 from dpc_lightning.loops.scoring import ImageScores, score_images
 
@@ -11,6 +12,8 @@ __all__ = [
     "Buyer",
     "ImageScores",
     "PhasedFitLoop",
+    "PlanWarning",
+    "Planner",
     "PurchaseLoop",
     "StartModelWarning",
     "checked_picks",

@@ -1,24 +1,26 @@
 """One purchase: score the pool, pick, buy through the ledger, and tell every rank."""
 
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
 
 from dpc_lightning.acquisition.base import IntArray, LabelArray, Need, PoolView
+from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.loops.checked_picks import checked_picks
 from dpc_lightning.loops.scoring import ImageScores, score_images
+from dpc_lightning.loops.scoring_trial import ScoringTrial, try_scoring
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.export import write_purchases
 from dpc_lightning.purchase.ledger import Ledger
+from dpc_lightning.purchase.ledger_view import Json
 from dpc_lightning.purchase.oracle import HiddenLabels
 from dpc_lightning.purchase.plan import PurchasePlan
 
@@ -55,13 +57,15 @@ class Buyer:
         plan: budget, rule and oracle.
         run_dir: folder of `ledger.sqlite` and `purchases.csv`.
         seed: seed of the run; picks are a function of it, the round and the scores.
+        clock: is told what the seconds are spent on.
     """
 
-    def __init__(self, trainer: Trainer, plan: PurchasePlan, run_dir: Path, seed: int) -> None:
+    def __init__(self, trainer: Trainer, plan: PurchasePlan, run_dir: Path, seed: int, clock: ComputeBudget) -> None:
         self.trainer = trainer
         self.plan = plan
         self.run_dir = run_dir
         self.seed = seed
+        self.clock = clock
         self._ledger: Ledger | None = None
 
     def bought(self, data: PurchaseDataModule, rows: int | None = None) -> Bought:
@@ -77,13 +81,25 @@ class Buyer:
         """Say whether the ledger holds a pick list for this round already."""
         return self._on_rank_zero(lambda: self._open(data).picks(round_number) is not None)
 
-    def has_noted(self, data: PurchaseDataModule, kind: str) -> bool:
-        """Say whether `note` has written a fact of this kind, now or at an earlier start."""
-        return self._on_rank_zero(lambda: bool(self._open(data).events(kind)))
+    def noted(self, data: PurchaseDataModule, kind: str) -> list[dict[str, Any]]:
+        """List the facts of this kind that `note` has written, now or at an earlier start, oldest first."""
+        return self._on_rank_zero(lambda: self._open(data).events(kind))
 
-    def note(self, data: PurchaseDataModule, kind: str, **facts: float | str | bool) -> None:
+    def note(self, data: PurchaseDataModule, kind: str, **facts: Json) -> None:
         """Write a fact that a resume must know into the ledger."""
-        self._on_rank_zero(lambda: self._open(data).record_event(kind, dict(facts)))
+        self._on_rank_zero(lambda: self._open(data).record_event(kind, facts))
+
+    def try_scoring(self, data: PurchaseDataModule, module: MultiLabelClassifier) -> ScoringTrial:
+        """Score a few batches of the pool and throw the scores away, to know what a purchase will take."""
+        needs = self.plan.acquisition.needs
+        if not needs & {"logits", "embeddings"}:
+            return ScoringTrial(0.0, 0.0)
+        share = data.pool_loader(self.trainer.global_rank, self.trainer.world_size)
+        with_features = "embeddings" in needs
+        trial = try_scoring(module, self.trainer.strategy, share, embeddings=with_features, clock=self.clock.now)
+        owned = len(data.aggregated) if "labelled_embeddings" in needs else 0
+        images = trial.image_seconds / self.trainer.world_size
+        return ScoringTrial(trial.start_seconds + owned * images, images)
 
     def export(self, data: PurchaseDataModule) -> None:
         """Write `purchases.csv` from the ledger."""
@@ -125,9 +141,10 @@ class Buyer:
         needs = set(self.plan.acquisition.needs) if earlier is None else set()
         if self.plan.pseudo_labels is not None:
             needs.add("logits")
-        start = time.monotonic()
-        pool = self._view(data, module, needs, round_number)
-        scored = time.monotonic()
+        start = self.clock.now()
+        with self.clock.doing("score"):
+            pool = self._view(data, module, needs, round_number)
+        scored = self.clock.now()
         if earlier is None and round_number == 1:
             self._judge_start_model(data, module, pool)
 
@@ -135,21 +152,25 @@ class Buyer:
             ledger = self._open(data)
             selection = earlier
             if selection is None:
-                rule = self.plan.acquisition
-                picks = rule.select(pool, quota, self._generator(round_number))
-                selection = checked_picks(picks, pool, quota, type(rule).__name__)
-                ledger.record_picks(round_number, selection)
-            picked = time.monotonic()
-            labels = ledger.buy(selection.indices, round=round_number, scores=selection.scores)
-            write_purchases(self.run_dir / "purchases.csv", ledger.purchases(), data.pool.images, data.classes)
+                with self.clock.doing("pick"):
+                    rule = self.plan.acquisition
+                    picks = rule.select(pool, quota, self._generator(round_number))
+                    selection = checked_picks(picks, pool, quota, type(rule).__name__)
+                    ledger.record_picks(round_number, selection)
+            picked = self.clock.now()
+            with self.clock.doing("buy"):
+                labels = ledger.buy(selection.indices, round=round_number, scores=selection.scores)
+                write_purchases(self.run_dir / "purchases.csv", ledger.purchases(), data.pool.images, data.classes)
             return PurchaseRecord(
                 round=round_number,
                 indices=selection.indices,
                 scores=selection.scores,
                 labels=labels,
+                pool=len(pool),
                 labels_left=ledger.left,
                 score_seconds=scored - start,
                 pick_seconds=picked - scored,
+                buy_seconds=self.clock.now() - picked,
                 replayed=earlier is not None,
             )
 
@@ -229,7 +250,7 @@ class Buyer:
         score = module.validation_map
         guess = float(pool.prevalence.mean())
         informed = bool(score >= guess + 0.2 * (1 - guess))
-        if not self.has_noted(data, START_MODEL):  # killed in between, an earlier start has said it already
+        if not self.noted(data, START_MODEL):  # killed in between, an earlier start has said it already
             known = {} if np.isnan(score) else {"map": score}
             self.note(data, START_MODEL, informed=informed, guess=guess, **known)
         if not informed and self.plan.acquisition.needs and self.trainer.is_global_zero:

@@ -1,6 +1,6 @@
 """The loop of the whole run: pretrain, rounds of (score, pick, buy, train), evaluation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,19 +9,22 @@ from lightning.pytorch import Callback, Trainer
 
 from dpc_lightning.acquisition.base import LabelArray
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
+from dpc_lightning.callbacks.cost_meter import CostMeter
 from dpc_lightning.callbacks.label_budget import LabelBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
 from dpc_lightning.loops.buyer import Buyer
 from dpc_lightning.loops.phased_fit_loop import PhasedFitLoop
+from dpc_lightning.loops.planner import PLAN, PRETRAIN_PLAN, Decision, Planner
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.staged_module import Stage
-from dpc_lightning.purchase.plan import Phase, PurchasePlan
+from dpc_lightning.purchase.plan import Phase, PurchasePlan, tail
+from dpc_lightning.purchase.schedule import Workload
 
 __all__ = ["PurchaseLoop"]
 
 CLOCK_STOP = "clock_stop"
-"""Kind of the ledger's event that says that the compute budget ended the buying."""
+"""Kind of the ledger's event that says in which phase and at which step the compute budget ended the buying."""
 
 
 class PurchaseLoop(PhasedFitLoop):
@@ -30,27 +33,37 @@ class PurchaseLoop(PhasedFitLoop):
     The datamodule holds the cursor of the phase and the number of ledger rows that it stands on, because Lightning
     restores it before optimizers and loaders exist; the loop's own state only repeats the cursor to be compared.
 
+    What the clock decides (which rounds follow, how long is pretrained, where a phase is stopped) is written into the
+    ledger before it is done. A resume takes it from there and decides nothing anew.
+
     Args:
         trainer: the trainer whose `fit_loop` this becomes.
         plan: what may be bought, when, by which rule, and answered by whom.
         evaluate_epochs: epochs of the evaluation phase.
-        run_dir: the run's folder, for `ledger.sqlite` and `purchases.csv`.
+        run_dir: the run's folder, for `ledger.sqlite`, `purchases.csv` and the heartbeat.
         seed: seed of the run.
     """
 
     def __init__(self, trainer: Trainer, plan: PurchasePlan, *, evaluate_epochs: int, run_dir: Path, seed: int) -> None:
         super().__init__(trainer)
         self.plan = plan
+        self.evaluate_epochs = evaluate_epochs
         self.phases = plan.phases(evaluate_epochs)
         self.seed = seed
-        self.buyer = Buyer(trainer, plan, run_dir, seed)
         self.label_budget = LabelBudget(plan)
-        self.compute_budget = ComputeBudget(plan.seconds)
+        self.compute_budget = ComputeBudget(
+            plan.seconds, plan.seconds_cover, heartbeat=run_dir / "heartbeat.json" if plan.seconds is not None else None
+        )
+        self.meter = CostMeter(clock=self.compute_budget.now)
+        self.buyer = Buyer(trainer, plan, run_dir, seed, self.compute_budget)
+        self.planner = Planner(plan, self.meter, self.compute_budget, work=self._work, settle=self._settle)
+        self.compute_budget.reserve = lambda: self.planner.reserve(rounds_follow=self._rounds_follow)
+        self.compute_budget.note_stop = self._note_stop
 
     @property
     def callbacks(self) -> Sequence[PhaseCallback]:
-        """The budgets: callbacks that every trainer with this loop must have."""
-        return (self.label_budget, self.compute_budget)
+        """Budgets, meter and planner: callbacks that every trainer with this loop must have."""
+        return (self.label_budget, self.meter, self.compute_budget, self.planner)
 
     @property
     def phase(self) -> Phase:
@@ -60,12 +73,19 @@ class PurchaseLoop(PhasedFitLoop):
     @property
     def phase_epochs(self) -> int:
         """Epochs of the running phase; 0 as long as no data is attached."""
-        return self.phase.epochs if getattr(self.trainer, "datamodule", None) is not None else 0
+        if getattr(self.trainer, "datamodule", None) is None:
+            return 0
+        phase, stop = self.phase, self.compute_budget.noted_step
+        if self.resumed and stop is not None and self.trainer.global_step >= stop:
+            return self.phase_epoch  # the checkpoint was written after the clock had stopped the phase
+        cut = self.planner.pretrain_epochs
+        return phase.epochs if cut is None or phase.kind != "pretrain" else cut
 
     def attach(self, module: MultiLabelClassifier, data: PurchaseDataModule) -> None:
         """Connect the data before the fit: Lightning restores it, and asks for its length, before this loop runs."""
 
         def fetch_bought(rows: int) -> tuple[Sequence[int], LabelArray]:
+            self._replay_plans(data)
             data.enter_phase(self._view(self.phases[data.cursor], module))
             bought = self.buyer.bought(data, rows)
             return bought.indices.tolist(), bought.labels
@@ -74,9 +94,21 @@ class PurchaseLoop(PhasedFitLoop):
         module.initial_seed = self._weight_seed(self.phases[0])
         data.enter_phase(self._view(self.phases[0], module))
 
+    def run(self) -> None:
+        """Train phase after phase."""
+        for callback in self._listeners():
+            callback.on_loop_start(self.trainer, self._module)
+        if self.resumed:
+            self._prepare_clock()
+        super().run()
+
     def first_phase(self) -> None:
         """Announce the pretraining; open the ledger, so that what is wrong with it or the oracle is said now."""
         self.buyer.bought(self._data)
+        if self.plan.seconds is not None and self.plan.labels and len(self._data.unlabelled):
+            with self.compute_budget.doing("score"):
+                trial = self.buyer.try_scoring(self._data, self._module)
+            self.meter.note_scoring(trial.start_seconds, trial.image_seconds)
         self._announce(self.phase)
 
     def next_phase(self) -> bool:
@@ -87,17 +119,11 @@ class PurchaseLoop(PhasedFitLoop):
             callback.on_phase_end(self.trainer, self._module, self.phase)
         if self.phase.kind == "evaluate":
             return False
+        self._revise()
         following = self.phases[self._data.cursor + 1]
-        record: PurchaseRecord | None = None
-        if following.kind == "round":
-            quota = self._quota(following)
-            if quota:
-                record = self._buy(following, quota)
-            else:
-                following = self.phases[-1]
+        record = self._buy(following) if following.kind == "round" else None
         if following.kind == "evaluate":
             self.buyer.export(self._data)  # also where nothing was bought: the file then says so
-        if following.kind == "evaluate":
             self.compute_budget.finish()
         self._enter(following)
         if record is not None:
@@ -116,6 +142,9 @@ class PurchaseLoop(PhasedFitLoop):
         assert state_dict["cursor"] == self._data.cursor, "the checkpoint's loop and data stand in different phases"
         self._module.phase = self.phase.name
         self.label_budget.settle(len(self._data.bought))
+        cut = self.buyer.noted(self._data, PRETRAIN_PLAN)
+        if cut and (self._data.cursor or self.phase_epoch):  # else it is taken up at the end of the first epoch
+            self.planner.pretrain_epochs = int(cut[0]["epochs"])
 
     @property
     def _data(self) -> PurchaseDataModule:
@@ -125,29 +154,102 @@ class PurchaseLoop(PhasedFitLoop):
     def _module(self) -> MultiLabelClassifier:
         return cast("MultiLabelClassifier", self.trainer.lightning_module)
 
-    def _quota(self, phase: Phase) -> int:
-        """Labels that this round may buy; 0 sends the run to the evaluation."""
-        if self.buyer.has_picked(self._data, phase.round):
-            # an earlier start decided what this round buys: take that up, whatever the clock says
-            return self.plan.labels
-        if self.buyer.has_noted(self._data, CLOCK_STOP):
-            return 0  # an earlier start decided that the time was up
-        self.label_budget.settle(len(self._data.bought))
-        quota = self.label_budget.quota(phase, in_pool=len(self._data.unlabelled))
-        if quota and self.compute_budget.check(self.trainer):
-            self.buyer.note(
-                self._data,
-                CLOCK_STOP,
-                phase=phase.name,
-                step=self.trainer.global_step,
-                spent=self.compute_budget.spent,
-            )
-            return 0
-        return quota
+    @property
+    def _rounds_follow(self) -> bool:
+        """Whether a purchase comes after the running phase."""
+        if self.plan.automatic and self.phase.kind == "pretrain":
+            return True
+        return self.phases[min(self._data.cursor + 1, len(self.phases) - 1)].kind == "round"
 
-    def _buy(self, phase: Phase, quota: int) -> PurchaseRecord:
+    def _work(self) -> Workload:
+        data, module, trainer = self._data, self._module, self.trainer
+        in_pool = len(data.pool) - len(data.bought)
+        images = module.recipe.batch_size * trainer.world_size * trainer.accumulate_grad_batches
+        return Workload(
+            owned=len(data.labelled) + len(data.bought),
+            pool=in_pool,
+            labels=min(self.plan.labels - len(data.bought), in_pool),
+            batch=images,
+            validate_every=trainer.check_val_every_n_epoch or 1,
+        )
+
+    def _settle(self, kind: str, decide: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Give the fact that an earlier start wrote down, or decide it on rank 0 and write it down, once."""
+        noted = self.buyer.noted(self._data, kind)
+        if not noted:
+            self.buyer.note(self._data, kind, **decide())
+            noted = self.buyer.noted(self._data, kind)
+        return noted[0]
+
+    def _revise(self) -> None:
+        """Let what follows the phase that has ended be what an earlier start, the clock or the planner says."""
+        cursor = self._data.cursor
+        noted = [event for event in self.buyer.noted(self._data, PLAN) if event["after"] == cursor]
+        rounds = tuple(noted[0]["rounds"]) if noted else self._decide()
+        if rounds is not None:
+            self.phases = (*self.phases[: cursor + 1], *tail(cursor, rounds, self.evaluate_epochs))
+
+    def _decide(self) -> tuple[int, ...] | None:
+        """Decide which rounds follow, and write it down; None leaves the plan as it is."""
+        cursor, work = self._data.cursor, self._work()
+        self.label_budget.settle(len(self._data.bought))
+        planned = [phase for phase in self.phases[cursor + 1 :] if phase.kind == "round"]
+        if not work.labels:
+            return ()
+        if self.buyer.has_picked(self._data, cursor + 1):
+            return None  # an earlier start has begun this purchase by the plan as it was
+        if not (planned or self.plan.automatic):
+            return ()
+        self.compute_budget.noted_step = self._noted_step()
+        ahead = self.planner.next_purchase(len(planned))
+        if self.compute_budget.noted_step is not None or self.compute_budget.check(self.trainer, ahead):
+            if self.compute_budget.noted_step is None:
+                self._note_stop()
+            decision = Decision((0,) if self.plan.spend_all else (), "clock", 0.0)
+        elif self.plan.automatic:
+            decision = self.trainer.strategy.broadcast(self.planner.decide(done=cursor))
+        else:
+            return None
+        spent = self.compute_budget.spent
+        self.buyer.note(
+            self._data,
+            PLAN,
+            after=cursor,
+            rounds=list(decision.rounds),
+            reason=decision.reason,
+            seconds=decision.seconds,
+            spent=spent,
+        )
+        self.planner.announce(decision, cursor, self.trainer)
+        return decision.rounds
+
+    def _replay_plans(self, data: PurchaseDataModule) -> None:
+        """Take over what was decided before the checkpoint's phase."""
+        for event in self.buyer.noted(data, PLAN):
+            after = int(event["after"])
+            if after < data.cursor:
+                self.phases = (*self.phases[: after + 1], *tail(after, event["rounds"], self.evaluate_epochs))
+
+    def _note_stop(self) -> None:
+        step, epoch = self.trainer.global_step, self.phase_epoch
+        spent = self.compute_budget.spent
+        self.buyer.note(self._data, CLOCK_STOP, phase=self.phase.name, epoch=epoch, step=step, spent=spent)
+
+    def _noted_step(self) -> int | None:
+        """Find the step at which the clock stopped the running phase, now or at an earlier start."""
+        name = self.phase.name
+        stops = [event for event in self.buyer.noted(self._data, CLOCK_STOP) if event["phase"] == name]
+        return int(stops[0]["step"]) if stops else None
+
+    def _prepare_clock(self) -> None:
+        self.compute_budget.noted_step = self._noted_step()
+
+    def _buy(self, phase: Phase) -> PurchaseRecord:
         for callback in self._listeners():
             callback.on_round_start(self.trainer, self._module, phase)
+        self.label_budget.settle(len(self._data.bought))
+        rounds = sum(each.kind == "round" for each in self.phases[phase.cursor :])
+        quota = self.label_budget.quota(rounds, in_pool=len(self._data.unlabelled))
         record = self.buyer.buy(self._data, self._module, phase.round, quota)
         bought = self.buyer.bought(self._data)
         self._data.set_bought(bought.indices, bought.labels)
@@ -159,6 +261,7 @@ class PurchaseLoop(PhasedFitLoop):
             stage: Stage = "evaluate" if phase.kind == "evaluate" else "purchase"
             module.rebuild(stage, self._weight_seed(phase))
         data.enter_phase(self._view(phase, module))
+        self._prepare_clock()
         self.renew()
 
     def _weight_seed(self, phase: Phase) -> int:

@@ -1,14 +1,19 @@
 """What is bought and when: the YAML group `purchase:` and the phases that follow from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from dpc_lightning.acquisition.badge import Badge
 from dpc_lightning.acquisition.base import Acquisition
 from dpc_lightning.errors import ConfigError
 from dpc_lightning.purchase.oracle import HiddenLabels, Oracle
 
-__all__ = ["Phase", "PurchasePlan"]
+__all__ = ["Activity", "Phase", "PurchasePlan", "share", "tail"]
+
+Activity = Literal["pretrain", "score", "pick", "buy", "train"]
+"""What the seconds of a run are spent on before the evaluation: training on what was labelled from the start, the three
+parts of a purchase, and training on what is owned after it."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,24 @@ class PurchasePlan:
     labels: int = 300
     """Label budget: how many labels may be bought in all. 0 buys nothing; more than the pool holds buys all."""
     seconds: float | None = None
-    """Compute budget in seconds of wall clock for pretraining and buying together. Null sets no limit."""
-    rounds: int = 3
-    """Rounds of (score, pick, buy, train). The labels are shared evenly; the first rounds take the remainder."""
+    """Compute budget in seconds of wall clock for what `seconds_cover` names. Null sets no limit."""
+    seconds_cover: Sequence[Activity] = get_args(Activity)
+    """What the compute budget covers: any of `pretrain`, `score`, `pick`, `buy`, `train`; the evaluation never."""
+    spend_all: bool = True
+    """Whether the labels that are left when the seconds are up are bought at once, by the model at hand. The seconds
+    that this takes are kept back. Otherwise they stay unspent."""
+    rounds: int | Literal["auto"] = 3
+    """Rounds of (score, pick, buy, train). The labels are shared evenly; the first rounds take the remainder. `auto`
+    takes as many rounds and epochs as fit into `seconds`, by what steps and images cost on this machine."""
     pretrain_epochs: int = 30
-    """Epochs on the labelled images before the first round."""
+    """Epochs on the labelled images before the first round; with `rounds: auto` fewer if they took over half of
+    `seconds`."""
     round_epochs: int = 6
-    """Epochs on all owned images after each purchase."""
+    """Epochs on all owned images after each purchase; with `rounds: auto` the fewest, and none after the last."""
+    max_rounds: int = 10
+    """Rounds at most with `rounds: auto`."""
+    max_round_epochs: int = 60
+    """Epochs after a purchase at most with `rounds: auto`, where seconds are left over."""
     round_start: Literal["continue", "fresh"] = "continue"
     """Whether the model of a round goes on from the one before or starts from new weights."""
     acquisition: Acquisition = field(default_factory=Badge)
@@ -69,13 +85,21 @@ class PurchasePlan:
     def __post_init__(self) -> None:
         """Check every range and how the values fit together."""
         _at_least("labels", self.labels, 0)
-        _at_least("rounds", self.rounds, 1)
+        if self.rounds != "auto":
+            _at_least("rounds", self.rounds, 1, 'or "auto"')
         _at_least("pretrain_epochs", self.pretrain_epochs, 1)
         _at_least("round_epochs", self.round_epochs, 0)
+        _at_least("max_rounds", self.max_rounds, 1)
         if self.seconds is not None and not self.seconds > 0:
             msg = f"Expected `purchase.seconds` to be a positive number of seconds or null, but got {self.seconds}."
             raise ConfigError(msg)
-        if self.labels and self.rounds > self.labels:
+        wrong = [name for name in self.seconds_cover if name not in get_args(Activity)]
+        if wrong or not self.seconds_cover:
+            msg = f"Expected `purchase.seconds_cover` to be a list of {', '.join(get_args(Activity))}, but got "
+            raise ConfigError(msg + repr(list(self.seconds_cover)) + ".")
+        if self.rounds == "auto":
+            self._check_auto()
+        elif self.labels and self.rounds > self.labels:
             msg = (
                 f"`purchase.rounds` is {self.rounds} but `purchase.labels` is {self.labels}: a round buys at least one "
                 f"label. Set `purchase.rounds` to {self.labels} or less."
@@ -85,46 +109,68 @@ class PurchasePlan:
             msg = f"Expected `purchase.pseudo_labels` to be in (0.5, 1) or null, but got {self.pseudo_labels}."
             raise ConfigError(msg)
 
+    def _check_auto(self) -> None:
+        if self.seconds is None:
+            msg = (
+                "`purchase.rounds` is `auto`, which plans for `purchase.seconds`, but these are null: set one of them."
+            )
+            raise ConfigError(msg)
+        _at_least("max_round_epochs", self.max_round_epochs, max(self.round_epochs, 1))
+
+    @property
+    def automatic(self) -> bool:
+        """Whether rounds and epochs follow from the compute budget."""
+        return self.rounds == "auto"
+
     def phases(self, evaluate_epochs: int) -> tuple[Phase, ...]:
-        """List the phases of a run in order.
+        """List the phases of a run in order, as far as they are known before anything is measured.
 
         Args:
             evaluate_epochs: epochs of the post-purchase pipeline.
 
         Returns:
-            pretrain, the rounds (none when nothing may be bought), evaluate.
+            pretrain, the rounds (none when nothing may be bought or `rounds` is `auto`), evaluate.
 
         Example:
             >>> [phase.name for phase in PurchasePlan(labels=20, rounds=2).phases(25)]
             ['pretrain', 'round_1', 'round_2', 'evaluate']
         """
-        rounds = self.rounds if self.labels else 0
-        return (
-            Phase(0, "pretrain", self.pretrain_epochs),
-            *(Phase(number, "round", self.round_epochs, number) for number in range(1, rounds + 1)),
-            Phase(rounds + 1, "evaluate", evaluate_epochs),
-        )
-
-    def quota(self, round_number: int, left: int) -> int:
-        """Say how many labels a round may buy.
-
-        Args:
-            round_number: the round, from 1.
-            left: labels of the budget that are not yet spent.
-
-        Returns:
-            An even share of what is left over the rounds that are left, rounded up.
-
-        Example:
-            >>> plan = PurchasePlan(labels=20, rounds=3)
-            >>> plan.quota(1, 20), plan.quota(2, 13), plan.quota(3, 6)
-            (7, 7, 6)
-        """
-        rounds_left = self.rounds - round_number + 1
-        return -(-left // rounds_left)
+        rounds = 0 if self.rounds == "auto" or not self.labels else self.rounds
+        return (Phase(0, "pretrain", self.pretrain_epochs), *tail(0, [self.round_epochs] * rounds, evaluate_epochs))
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:  # type: ignore[redundant-expr]  # Python callers
-        msg = f"Expected `purchase.{name}` to be a whole number of at least {least}, but got {value!r}."
+def tail(after: int, round_epochs: Sequence[int], evaluate_epochs: int) -> tuple[Phase, ...]:
+    """List the phases that follow a phase.
+
+    Args:
+        after: cursor of that phase, which is the number of rounds up to it.
+        round_epochs: epochs of each round that follows.
+        evaluate_epochs: epochs of the post-purchase pipeline.
+
+    Example:
+        >>> [(phase.name, phase.cursor, phase.epochs) for phase in tail(2, [6, 0], 25)]
+        [('round_3', 3, 6), ('round_4', 4, 0), ('evaluate', 5, 25)]
+    """
+    rounds = [Phase(number, "round", epochs, number) for number, epochs in enumerate(round_epochs, after + 1)]
+    return (*rounds, Phase(after + len(rounds) + 1, "evaluate", evaluate_epochs))
+
+
+def share(left: int, rounds: int) -> int:
+    """Say how many labels the first of some rounds may buy: an even share, rounded up.
+
+    Args:
+        left: labels that may still be bought.
+        rounds: rounds that share them, at least 1.
+
+    Example:
+        >>> share(20, 3), share(13, 2), share(6, 1)
+        (7, 7, 6)
+    """
+    return -(-left // rounds)
+
+
+def _at_least(name: str, value: object, least: int, other: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        expected = " ".join(filter(None, (f"a whole number of at least {least}", other)))
+        msg = f"Expected `purchase.{name}` to be {expected}, but got {value!r}."
         raise ConfigError(msg)

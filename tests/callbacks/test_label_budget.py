@@ -19,8 +19,8 @@ def test_the_rounds_together_spend_exactly_the_budget(labels: int, rounds: int) 
     plan = PurchasePlan(labels=labels, rounds=rounds)
     budget = LabelBudget(plan)
     shares: list[int] = []
-    for phase in plan.phases(1)[1:-1]:
-        share = budget.quota(phase, in_pool=1_000)
+    for left in range(len(plan.phases(1)) - 2, 0, -1):
+        share = budget.quota(left, in_pool=1_000)
         shares.append(share)
         budget.on_purchase(cast("Any", SimpleNamespace()), cast("LightningModule", None), record(budget.left - share))
     assert sum(shares) == labels
@@ -38,9 +38,11 @@ def test_what_the_ledger_says_is_taken_over() -> None:
 
 def record(left: int) -> PurchaseRecord:
     nothing = np.zeros(0, np.int64)
-    return PurchaseRecord(1, nothing, nothing.astype(np.float32), np.zeros((0, 1), np.uint8), left, 0.0, 0.0, False)
+    return PurchaseRecord(
+        1, nothing, nothing.astype(np.float32), np.zeros((0, 1), np.uint8), 9, left, 0.0, 0.0, 0.0, False
+    )
 
 
 def test_a_budget_beyond_the_pool_is_shared_over_the_rounds() -> None:
     plan = PurchasePlan(labels=1_000, rounds=3)
-    assert LabelBudget(plan).quota(plan.phases(1)[1], in_pool=50) == 17
+    assert LabelBudget(plan).quota(3, in_pool=50) == 17

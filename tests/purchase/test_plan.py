@@ -10,18 +10,18 @@ from jsonargparse import ArgumentParser
 from dpc_lightning.acquisition import Badge, ClassQuota
 from dpc_lightning.errors import ConfigError
 from dpc_lightning.purchase.oracle import HiddenLabels
-from dpc_lightning.purchase.plan import Phase, PurchasePlan
+from dpc_lightning.purchase.plan import Phase, PurchasePlan, share
 
 
 @given(labels=st.integers(0, 500), rounds=st.integers(1, 20))
-def test_quotas_use_the_whole_budget_evenly(labels: int, rounds: int) -> None:
+def test_shares_use_the_whole_budget_evenly(labels: int, rounds: int) -> None:
     if labels and rounds > labels:
         with pytest.raises(ConfigError, match="rounds"):
             PurchasePlan(labels=labels, rounds=rounds)
         return
-    plan, left, quotas = PurchasePlan(labels=labels, rounds=rounds), labels, list[int]()
-    for number in range(1, rounds + 1):
-        quotas.append(plan.quota(number, left))
+    left, quotas = labels, list[int]()
+    for to_come in range(rounds, 0, -1):
+        quotas.append(share(left, to_come))
         left -= quotas[-1]
     assert left == 0
     assert max(quotas) - min(quotas) <= 1
@@ -37,6 +37,12 @@ def test_phases_are_numbered_and_named() -> None:
         Phase(3, "evaluate", 25),
     )
     assert [phase.name for phase in phases] == ["pretrain", "round_1", "round_2", "evaluate"]
+
+
+def test_an_automatic_plan_knows_its_rounds_only_when_it_has_measured() -> None:
+    plan = PurchasePlan(rounds="auto", seconds=60)
+    assert plan.automatic
+    assert [phase.name for phase in plan.phases(5)] == ["pretrain", "evaluate"]
 
 
 def test_nothing_to_buy_means_no_rounds() -> None:
@@ -56,6 +62,12 @@ def test_nothing_to_buy_means_no_rounds() -> None:
         {"seconds": 0},
         {"seconds": -3.0},
         {"seconds": float("nan")},
+        {"seconds_cover": []},
+        {"seconds_cover": ["pretrain", "sleep"]},
+        {"rounds": "auto"},
+        {"rounds": "many"},
+        {"max_rounds": 0},
+        {"max_round_epochs": 5, "rounds": "auto", "seconds": 9.0, "round_epochs": 6},
         {"pseudo_labels": 0.5},
         {"pseudo_labels": 1.0},
         {"pseudo_labels": float("nan")},

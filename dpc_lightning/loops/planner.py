@@ -1,0 +1,187 @@
+"""The planner: what follows a phase, decided from what was measured and what is left, and written down at once."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from typing_extensions import override
+
+from dpc_lightning.callbacks.compute_budget import ComputeBudget
+from dpc_lightning.callbacks.cost_meter import CostMeter
+from dpc_lightning.callbacks.phase_callback import PhaseCallback
+from dpc_lightning.models.classifier import MultiLabelClassifier
+from dpc_lightning.models.schedules import PhaseSchedule
+from dpc_lightning.purchase.plan import PurchasePlan
+from dpc_lightning.purchase.schedule import (
+    PRETRAIN_SHARE,
+    Costs,
+    Workload,
+    fit_pretraining,
+    fit_rounds,
+    purchase_seconds,
+    rounds_seconds,
+    training_seconds,
+)
+
+__all__ = ["PLAN", "PRETRAIN_PLAN", "Decision", "PlanWarning", "Planner"]
+
+PLAN = "plan"
+"""Kind of the ledger's event that says which rounds follow a phase."""
+PRETRAIN_PLAN = "pretrain_plan"
+"""Kind of the ledger's event that says how long an automatic plan pretrains."""
+ENOUGH_STEPS = 10
+"""Steps after which their mean is taken for what a step costs."""
+
+
+class PlanWarning(UserWarning):
+    """The phases that were asked for will not fit into the compute budget."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which rounds follow a phase."""
+
+    rounds: tuple[int, ...]
+    """Epochs after each purchase."""
+    reason: str
+    """`measured`, or `clock` where the seconds are up."""
+    seconds: float
+    """What they are expected to take."""
+
+
+class Planner(PhaseCallback):
+    """Decides, on rank 0, what the rest of the budget is used for. `PurchaseLoop` asks it and writes down its answers.
+
+    Args:
+        plan: what the user asks for.
+        meter: what work costs.
+        budget: what is left.
+        work: tells what is left to do after the running phase.
+        settle: writes an event of a kind, or gives the one that an earlier start wrote; equal on all ranks.
+    """
+
+    def __init__(
+        self,
+        plan: PurchasePlan,
+        meter: CostMeter,
+        budget: ComputeBudget,
+        *,
+        work: Callable[[], Workload],
+        settle: Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]],
+    ) -> None:
+        self.plan = plan
+        self.meter = meter
+        self.budget = budget
+        self.work = work
+        self.settle = settle
+        self.pretrain_epochs: int | None = None
+        """Epochs to which the pretraining was cut; None as long as it was not looked at."""
+        self._compared = False
+
+    @property
+    def costs(self) -> Costs:
+        """What work costs, as far as the budget covers it; nothing before the first step."""
+        measured = self.meter.costs or Costs(step=0.0)
+        return measured.covered(self.budget.covers)
+
+    def reserve(self, *, rounds_follow: bool) -> float:
+        """Say how many seconds must be kept back to spend the rest of the labels.
+
+        Args:
+            rounds_follow: whether the running phase comes before a purchase.
+        """
+        work = self.work()
+        if not (rounds_follow and self.plan.spend_all and work.labels):
+            return 0.0
+        return self.costs.validation + purchase_seconds(self.costs, work.pool, work.labels)
+
+    def next_purchase(self, rounds: int) -> float:
+        """Predict what the purchase of the next of so many rounds takes; nothing where it is the last."""
+        work = self.work()
+        return purchase_seconds(self.costs, work.pool, -(-work.labels // rounds)) if rounds > 1 else 0.0
+
+    def decide(self, done: int) -> Decision:
+        """Plan the rounds that follow, by the seconds that are left.
+
+        Args:
+            done: rounds that are done.
+        """
+        work, costs, plan = self.work(), self.costs, self.plan
+        rounds = fit_rounds(
+            costs,
+            work,
+            self.budget.left or 0.0,
+            most=max(1, plan.max_rounds - done),
+            epochs=plan.round_epochs,
+            most_epochs=plan.max_round_epochs,
+        )
+        return Decision(rounds, "measured", rounds_seconds(costs, work, rounds))
+
+    def announce(self, decision: Decision, done: int, trainer: Trainer) -> None:
+        """Say what was decided, and log it."""
+        left = self.budget.left
+        if decision.reason == "clock":
+            does = "the labels that are left are bought at once" if decision.rounds else "labels stay unspent"
+            rank_zero_info(f"plan: the compute budget is used up; {does}, and the evaluation begins")
+        else:
+            rank_zero_info(
+                f"plan: {done} rounds done, {len(decision.rounds)} to come, {max(decision.rounds, default=0)} epochs "
+                f"between two purchases; about {decision.seconds:.1f} s of {left or 0:.1f} s left"
+            )
+        facts = {"plan/rounds": float(done + len(decision.rounds)), "plan/seconds": decision.seconds}
+        facts["plan/epochs"] = float(max(decision.rounds, default=0))
+        for logger in trainer.loggers:
+            logger.log_metrics(facts, step=trainer.global_step)
+
+    @override
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
+        if not self._compared and self.meter.steps >= ENOUGH_STEPS:
+            self._compare(trainer, cast("MultiLabelClassifier", pl_module))
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module = cast("MultiLabelClassifier", pl_module)
+        if not self._compared:
+            self._compare(trainer, module)
+        if module.phase == "pretrain" and trainer.current_epoch == 0 and self.plan.automatic and self.plan.labels:
+            self._cut_pretraining(trainer)
+
+    def _compare(self, trainer: Trainer, module: MultiLabelClassifier) -> None:
+        """Say early that a fixed plan will not fit."""
+        self._compared = True
+        seconds, rounds = self.plan.seconds, self.plan.rounds
+        if seconds is None or rounds == "auto" or module.phase != "pretrain" or not trainer.is_global_zero:
+            return
+        work, costs = self.work(), self.costs
+        first = training_seconds(costs, work, work.owned, self.plan.pretrain_epochs)
+        needed = first * ("pretrain" in self.budget.covers)
+        needed += rounds_seconds(costs, work, [self.plan.round_epochs] * rounds)
+        if needed > seconds:
+            msg = (
+                f"The plan will not fit: pretraining and {rounds} rounds need about {needed:.0f} s on this machine, "
+                f"but `purchase.seconds` is {seconds:g}; the clock will cut it short. Give more seconds, fewer epochs "
+                "or rounds, or `purchase.rounds: auto`."
+            )
+            warnings.warn(msg, PlanWarning, stacklevel=2)
+
+    def _cut_pretraining(self, trainer: Trainer) -> None:
+        asked = self.plan.pretrain_epochs
+
+        def decide() -> dict[str, Any]:
+            allowed = PRETRAIN_SHARE * (self.plan.seconds or 0.0) - self.budget.spent
+            free = "pretrain" not in self.budget.covers
+            fits = asked if free else fit_pretraining(self.costs, self.work(), allowed, 1, asked)
+            return {"epochs": fits, "costs": asdict(self.costs), "spent": self.budget.spent}
+
+        self.pretrain_epochs = int(self.settle(PRETRAIN_PLAN, decide)["epochs"])
+        if self.pretrain_epochs < asked:
+            rank_zero_info(
+                f"plan: pretraining is cut from {asked} to {self.pretrain_epochs} epochs, half of the budget"
+            )
+        steps = -(-int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
+        for config in trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, PhaseSchedule):
+                config.scheduler.set_total_steps(steps * self.pretrain_epochs)
