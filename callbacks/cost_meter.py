@@ -51,6 +51,7 @@ class CostMeter(PhaseCallback):
         }
         self._score = self._score_image = 0.0
         self._pick: float | None = None
+        self._expected_validation = 0.0
         self._mark = self._validation_began = clock()
         self._validated = 0.0
         self._trained = False  # whether the mark is the end of a step of the present epoch
@@ -67,16 +68,22 @@ class CostMeter(PhaseCallback):
         if not self.steps:
             return None
         means = {name: recent.mean for name, recent in self._means.items()}
+        if not self._means["validation"].values:
+            means["validation"] = self._expected_validation
         return Costs(score=self._score, score_image=self._score_image, pick=self._pick, **means)
 
     def note_scoring(self, start_seconds: float, image_seconds: float) -> None:
-        """Take over what a trial has measured, before the first round.
+        """Take over what a trial has measured of scoring, before the first round.
 
         Args:
-            start_seconds: what scoring takes beside its images.
+            start_seconds: what it takes beside its images.
             image_seconds: what an image takes.
         """
         self._score, self._score_image = start_seconds, image_seconds
+
+    def expect_validation(self, seconds: float) -> None:
+        """Take this for what a validation takes, until one was measured."""
+        self._expected_validation = seconds
 
     @override
     def on_phase_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:
@@ -132,11 +139,13 @@ class CostMeter(PhaseCallback):
     @override
     def state_dict(self) -> dict[str, Any]:
         means = {name: list(recent.values) for name, recent in self._means.items()}
-        return {"means": means, "score": self._score, "score_image": self._score_image, "pick": self._pick}
+        state = {"means": means, "expected_validation": self._expected_validation}
+        return {**state, "score": self._score, "score_image": self._score_image, "pick": self._pick}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name, values in state_dict["means"].items():
             self._means[name].values.extend(values)
+        self._expected_validation = state_dict["expected_validation"]
         self._score, self._score_image = state_dict["score"], state_dict["score_image"]
         self._pick = state_dict["pick"]

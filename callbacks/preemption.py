@@ -1,7 +1,10 @@
 """Being asked to go: SIGTERM and SIGUSR1 finish the step, save, and end the process with a status of its own."""
 
+import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,10 +26,12 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasa
 class Preemption(PhaseCallback, Checkpoint):
     """Ends a run that is asked to go, so that the same command goes on from the very step.
 
-    In training the step is finished and `last.ckpt` written. Between phases and in the test nothing is written, because
-    the last checkpoint and the ledger say all. Ranks agree: one that is asked takes the others along. It takes the
-    place of Lightning's own handling of these signals. It is a `Checkpoint` only to be called after all other
-    callbacks, which have then taken the step into account.
+    In training the step is finished and `last.ckpt` written. Before training (data are made, images decoded, a
+    checkpoint restored) the run ends at once; while it scores, validates between phases or tests, after the batch;
+    nothing is written then, because the last checkpoint and the ledger say all. A purchase is finished. Ranks agree:
+    one that is asked takes the others along. It takes the place of Lightning's own handling of these signals, its
+    requeueing under SLURM included. It is a `Checkpoint` only to be called after all other callbacks, which have then
+    taken the step into account.
 
     Args:
         folder: the run's folder of checkpoints.
@@ -35,13 +40,35 @@ class Preemption(PhaseCallback, Checkpoint):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._asked: int | None = None
+        self._at_once = False
+        self._process = os.getpid()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen to the signals within the block; until the loop starts, one ends the run at once.
+
+        Raises:
+            PreemptedError: within the block, if a signal comes.
+        """
+        in_main = threading.current_thread() is threading.main_thread()
+        before = {number: signal.getsignal(number) for number in SIGNALS} if in_main else {}
+        self._at_once = True
+        self._listen()
+        try:
+            yield
+        finally:
+            self._at_once = False
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     @override
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._listen()
+    def on_loop_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._at_once = False
+        self._listen()  # Lightning has put handlers of its own in between
 
     @override
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._at_once = False
         self._listen()
 
     def _listen(self) -> None:
@@ -61,19 +88,23 @@ class Preemption(PhaseCallback, Checkpoint):
             self._leave()
 
     @override
+    def on_scored(self, trainer: Trainer, pl_module: LightningModule, images: int, total: int) -> None:
+        if trainer.world_size == 1 and self._agreed(trainer):  # ranks have different numbers of batches here
+            self._leave()
+
+    @override
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         if self._agreed(trainer):
             self._leave()
 
-    @override
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "test" and threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
-                if signal.getsignal(number) == self._note:
-                    signal.signal(number, signal.SIG_DFL)
-
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a worker that was forked off: it goes as it would without us
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         self._asked = number
+        if self._at_once:
+            self._leave()
 
     def _agreed(self, trainer: Trainer) -> bool:
         asked = self._asked is not None

@@ -146,12 +146,13 @@ class PurchaseCLI(LightningCLI):
         )
 
     def before_fit(self) -> None:
-        """Take the run folder: rank 0 locks it and keeps the configuration in it."""
+        """Take the run folder: rank 0 locks it and keeps the configuration in it. Listen to signals from now on."""
         if self.trainer.is_global_zero:
             self.run_dir.create()
             self._resources.enter_context(self.run_dir.locked())
             self.run_dir.keep_config(self._resolved())
         self.run_dir.hand_on()
+        self._resources.enter_context(self.trainer.preemption.listening())
 
     def after_fit(self) -> None:
         """Test the evaluation's model and write the summary."""

@@ -28,6 +28,8 @@ from dpc_lightning.trainer_settings import refuse_callbacks, refuse_settings, re
 
 __all__ = ["PurchaseTrainer"]
 
+_NO_PLAN = "This trainer has no purchase plan: build it by `PurchaseTrainer.with_purchase`."
+
 
 class PurchaseTrainer(Trainer):
     """Lightning's trainer with a `PurchaseLoop` as its `fit_loop`.
@@ -102,6 +104,18 @@ class PurchaseTrainer(Trainer):
         return trainer
 
     @property
+    def preemption(self) -> Preemption:
+        """What listens to the signals of a scheduler.
+
+        Raises:
+            ConfigError: if the trainer was built without a plan.
+        """
+        for callback in self.callbacks:
+            if isinstance(callback, Preemption):
+                return callback
+        raise ConfigError(_NO_PLAN)
+
+    @property
     def finished(self) -> bool:
         """Whether the run folder holds a finished run: its summary is the last file that is written."""
         return self.run_dir.summary.exists()
@@ -114,8 +128,7 @@ class PurchaseTrainer(Trainer):
             ConfigError: if the trainer was built without a plan.
         """
         if not isinstance(self.fit_loop, PurchaseLoop):
-            msg = "This trainer has no purchase plan: build it by `PurchaseTrainer.with_purchase`."
-            raise ConfigError(msg)
+            raise ConfigError(_NO_PLAN)
         return self.fit_loop
 
     @override

@@ -90,16 +90,18 @@ class Buyer:
         self._on_rank_zero(lambda: self._open(data).record_event(kind, facts))
 
     def try_scoring(self, data: PurchaseDataModule, module: MultiLabelClassifier) -> ScoringTrial:
-        """Score a few batches of the pool and throw the scores away, to know what a purchase will take."""
+        """Score a few batches of the pool and throw the scores away, to know what a purchase will take.
+
+        Returns:
+            What the images take that the rule wants to be scored, over all ranks, and what one image takes.
+        """
         needs = self.plan.acquisition.needs
-        if not needs & {"logits", "embeddings"}:
-            return ScoringTrial(0.0, 0.0)
         share = data.pool_loader(self.trainer.global_rank, self.trainer.world_size)
         with_features = "embeddings" in needs
         trial = try_scoring(module, self.trainer.strategy, share, embeddings=with_features, clock=self.clock.now)
         owned = len(data.aggregated) if "labelled_embeddings" in needs else 0
-        images = trial.image_seconds / self.trainer.world_size
-        return ScoringTrial(trial.start_seconds + owned * images, images)
+        image = trial.image_seconds / self.trainer.world_size
+        return ScoringTrial(trial.start_seconds + owned * image, image)
 
     def export(self, data: PurchaseDataModule) -> None:
         """Write `purchases.csv` from the ledger."""

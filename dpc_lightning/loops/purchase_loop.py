@@ -63,7 +63,7 @@ class PurchaseLoop(PhasedFitLoop):
     @property
     def callbacks(self) -> Sequence[PhaseCallback]:
         """Budgets, meter and planner: callbacks that every trainer with this loop must have."""
-        return (self.label_budget, self.meter, self.compute_budget, self.planner)
+        return (self.label_budget, self.compute_budget, self.meter, self.planner)
 
     @property
     def phase(self) -> Phase:
@@ -108,7 +108,9 @@ class PurchaseLoop(PhasedFitLoop):
         if self.plan.seconds is not None and self.plan.labels and len(self._data.unlabelled):
             with self.compute_budget.doing("score"):
                 trial = self.buyer.try_scoring(self._data, self._module)
-            self.meter.note_scoring(trial.start_seconds, trial.image_seconds)
+            self.meter.expect_validation(trial.image_seconds * len(self._data.validation))
+            if self.plan.acquisition.needs & {"logits", "embeddings"}:
+                self.meter.note_scoring(trial.start_seconds, trial.image_seconds)
         self._announce(self.phase)
 
     def next_phase(self) -> bool:

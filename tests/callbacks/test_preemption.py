@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,11 @@ from lightning.pytorch import LightningModule
 
 from dpc_lightning.__main__ import main
 from dpc_lightning.callbacks.preemption import Preemption
+from dpc_lightning.data.datamodule import PurchaseDataModule
+from dpc_lightning.data.synthetic import writer
+from dpc_lightning.data.whole_folder import write_description
 from dpc_lightning.errors import PreemptedError
+from dpc_lightning.loops.purchase_loop import PurchaseLoop
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from tests.small_run import fit, purchases, weights, words
 
@@ -45,6 +50,63 @@ def test_a_process_that_is_asked_to_go_ends_with_75_and_goes_on(
     fit(root, run_dir)
     assert purchases(run_dir) == purchases(whole)
     assert [weights(run_dir, phase) for phase in PHASES] == [weights(whole, phase) for phase in PHASES]
+
+
+def signalled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a function so that the process is asked to go when it is called."""
+
+    @wraps(function)
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return function(*args, **kwargs)
+
+    return asked
+
+
+def test_a_signal_while_data_are_made_ends_the_run_at_once_and_leaves_nothing_half_made(
+    finished_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "write_description", signalled(write_description))
+        assert main(words(tmp_path / "data", tmp_path / "run")) == 75
+    assert not (tmp_path / "data").exists()
+    fit(tmp_path / "data", tmp_path / "run")
+    assert purchases(tmp_path / "run") == purchases(finished_run[1])
+
+
+def test_lightnings_requeueing_is_off_from_the_first_moment(
+    small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under SLURM Lightning would call `scontrol requeue` and write a checkpoint of its own."""
+    command = tmp_path / "bin" / "scontrol"
+    command.parent.mkdir()
+    command.write_text(f"#!/bin/sh\ntouch {tmp_path}/requeued\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
+    slurm = {"NTASKS": "1", "JOB_ID": "7", "JOB_NAME": "train", "NODELIST": "here", "PROCID": "0", "LOCALID": "0"}
+    slurm |= {"NODEID": "0", "NTASKS_PER_NODE": "1", "JOB_NUM_NODES": "1"}
+    for name, value in slurm.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    for place in (PurchaseDataModule.setup, PurchaseLoop.first_phase, MultiLabelClassifier.training_step):
+        owner = {"setup": PurchaseDataModule, "first_phase": PurchaseLoop}.get(place.__name__, MultiLabelClassifier)
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, place.__name__, signalled(place))
+            assert main(words(small_root, tmp_path / "run")) == 75
+    assert not (tmp_path / "requeued").exists()
+    assert not list(tmp_path.rglob("hpc_ckpt*"))
+
+
+def test_a_worker_that_was_forked_off_ends_as_if_nobody_listened() -> None:
+    callback = Preemption(Path("folder"))
+    with callback.listening():
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+        time.sleep(0.05)
+        os.kill(child, signal.SIGTERM)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 @pytest.mark.parametrize(("place", "number"), [("training_step", 2), ("score_batch", 0), ("test_step", 0)])
@@ -88,7 +150,7 @@ def test_nothing_happens_without_a_signal_or_outside_the_main_thread() -> None:
     trainer: Any = SimpleNamespace(world_size=1)
     callback = Preemption(Path("folder"))
     before = signal.getsignal(signal.SIGTERM)
-    thread = threading.Thread(target=callback.on_train_start, args=(trainer, MODULE))
+    thread = threading.Thread(target=callback.on_loop_start, args=(trainer, MODULE))
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGTERM) == before
