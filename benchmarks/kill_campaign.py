@@ -4,8 +4,8 @@
 
 Required: every killed run ends with the purchases in the same order, the weights of every phase, the metrics and the
 summary of the whole run; no label lost, none charged twice. Half of the kills come at any time, half at the places of
-`killed_runs.PLACES`; every fifth run is killed again while it goes on; with 0 and 2 processes that load. The runs with a
-binding budget show that plans, stops of the clock and pick lists are replayed and not decided anew. `--impure` is the
+`killed_runs.PLACES`; every fifth run is killed again while it goes on; with 0 and 2 processes that load. The runs with
+a binding budget show that plans, stops of the clock and pick lists are replayed and not decided anew. `--impure` is the
 control: with an order of images that depends on the process the campaign must fail.
 
 Results are appended to OUT/results.jsonl; the same command goes on where it stopped.
@@ -137,11 +137,9 @@ def _decisions(run_dir: Path) -> dict[str, list[dict[str, Any]]]:
 def _undecided(run_dir: Path) -> list[str]:
     """See that nothing was decided twice, and that the run did what was decided."""
     found, decided = [], _decisions(run_dir)
-    for kind, key in ((PLAN, "after"), (CLOCK_STOP, "phase"), ("picks", "round")):
+    for kind, key in ((PRETRAIN_PLAN, "epoch"), (PLAN, "after"), (CLOCK_STOP, "phase"), ("picks", "round")):
         if len({event[key] for event in decided[kind]}) != len(decided[kind]):
             found.append(f"{kind} decided twice")
-    if len(decided[PRETRAIN_PLAN]) > 1:
-        found.append("pretraining planned twice")
     for stop in decided[CLOCK_STOP]:
         file = run_dir / "checkpoints" / f"{stop['phase']}.ckpt"
         step = torch.load(file, map_location="cpu", weights_only=True)["global_step"]

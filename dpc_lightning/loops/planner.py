@@ -1,8 +1,8 @@
 """The planner: what follows a phase, decided from what was measured and what is left, and written down at once."""
 
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
@@ -26,12 +26,14 @@ from dpc_lightning.purchase.schedule import (
     training_seconds,
 )
 
-__all__ = ["PLAN", "PRETRAIN_PLAN", "Decision", "PlanWarning", "Planner"]
+__all__ = ["PLAN", "PRETRAIN_PLAN", "Decision", "PlanWarning", "Planner", "pretraining_at"]
 
 PLAN = "plan"
 """Kind of the ledger's event that says which rounds follow a phase."""
 PRETRAIN_PLAN = "pretrain_plan"
 """Kind of the ledger's event that says how long an automatic plan pretrains."""
+HYSTERESIS = 0.05
+"""Share of its epochs by which the pretraining must be too long or too short to be changed."""
 ENOUGH_STEPS = 10
 """Steps after which their mean is taken for what a step costs."""
 
@@ -60,7 +62,8 @@ class Planner(PhaseCallback):
         meter: what work costs.
         budget: what is left.
         work: tells what is left to do after the running phase.
-        settle: writes an event of a kind, or gives the one that an earlier start wrote; equal on all ranks.
+        noted: lists the ledger's events of a kind, equal on all ranks.
+        note: writes one.
     """
 
     def __init__(
@@ -70,15 +73,17 @@ class Planner(PhaseCallback):
         budget: ComputeBudget,
         *,
         work: Callable[[], Workload],
-        settle: Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]],
+        noted: Callable[[str], list[dict[str, Any]]],
+        note: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self.plan = plan
         self.meter = meter
         self.budget = budget
         self.work = work
-        self.settle = settle
+        self.noted = noted
+        self.note = note
         self.pretrain_epochs: int | None = None
-        """Epochs to which the pretraining was cut; None as long as it was not looked at."""
+        """Epochs to which the pretraining was cut; None as long as it has those that were asked for."""
         self._compared = False
 
     @property
@@ -146,8 +151,8 @@ class Planner(PhaseCallback):
         module = cast("MultiLabelClassifier", pl_module)
         if not self._compared:
             self._compare(trainer, module)
-        if module.phase == "pretrain" and trainer.current_epoch == 0 and self.plan.automatic and self.plan.labels:
-            self._cut_pretraining(trainer)
+        if module.phase == "pretrain" and self.plan.automatic and self.plan.labels:
+            self._revise_pretraining(trainer, trainer.current_epoch + 1)
 
     def _compare(self, trainer: Trainer, module: MultiLabelClassifier) -> None:
         """Say early that a fixed plan will not fit."""
@@ -167,21 +172,41 @@ class Planner(PhaseCallback):
             )
             warnings.warn(msg, PlanWarning, stacklevel=2)
 
-    def _cut_pretraining(self, trainer: Trainer) -> None:
-        asked = self.plan.pretrain_epochs
+    def _revise_pretraining(self, trainer: Trainer, done: int) -> None:
+        """Let the pretraining of an automatic plan be as long as an earlier start, or the clock, says.
 
-        def decide() -> dict[str, Any]:
+        It is looked at after every epoch, because the first steps are not like all others.
+        """
+        asked, known = self.plan.pretrain_epochs, self.pretrain_epochs or self.plan.pretrain_epochs
+        noted = self.noted(PRETRAIN_PLAN)
+        epochs = pretraining_at(done, noted)
+        if epochs is None and not self.noted(PLAN) and not any(event["epoch"] > done for event in noted):
             allowed = PRETRAIN_SHARE * (self.plan.seconds or 0.0) - self.budget.spent
             free = "pretrain" not in self.budget.covers
-            fits = asked if free else fit_pretraining(self.costs, self.work(), allowed, 1, asked)
-            return {"epochs": fits, "costs": asdict(self.costs), "spent": self.budget.spent}
-
-        self.pretrain_epochs = int(self.settle(PRETRAIN_PLAN, decide)["epochs"])
-        if self.pretrain_epochs < asked:
-            rank_zero_info(
-                f"plan: pretraining is cut from {asked} to {self.pretrain_epochs} epochs, half of the budget"
-            )
+            fits = asked if free else fit_pretraining(self.costs, self.work(), allowed, done, asked)
+            fits = int(trainer.strategy.broadcast(fits))
+            if abs(fits - known) > HYSTERESIS * known:
+                epochs = fits
+                self.note(PRETRAIN_PLAN, {"epoch": done, "epochs": epochs, "spent": self.budget.spent})
+                rank_zero_info(f"plan: {epochs} of {asked} epochs of pretraining take half of the budget")
+        if epochs is None:
+            return
+        self.pretrain_epochs = epochs
         steps = -(-int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
         for config in trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, PhaseSchedule):
-                config.scheduler.set_total_steps(steps * self.pretrain_epochs)
+                config.scheduler.set_total_steps(steps * epochs)
+
+
+def pretraining_at(epoch: int, noted: Sequence[Mapping[str, Any]]) -> int | None:
+    """Find how many epochs of pretraining were decided at the end of an epoch; None if nothing was.
+
+    Args:
+        epoch: epochs that are done.
+        noted: the events of kind `PRETRAIN_PLAN`.
+
+    Example:
+        >>> pretraining_at(3, [{"epoch": 1, "epochs": 9}, {"epoch": 3, "epochs": 12}])
+        12
+    """
+    return next((int(event["epochs"]) for event in noted if event["epoch"] == epoch), None)

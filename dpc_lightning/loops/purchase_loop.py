@@ -1,6 +1,6 @@
 """The loop of the whole run: pretrain, rounds of (score, pick, buy, train), evaluation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,7 +56,14 @@ class PurchaseLoop(PhasedFitLoop):
         )
         self.meter = CostMeter(clock=self.compute_budget.now)
         self.buyer = Buyer(trainer, plan, run_dir, seed, self.compute_budget)
-        self.planner = Planner(plan, self.meter, self.compute_budget, work=self._work, settle=self._settle)
+        self.planner = Planner(
+            plan,
+            self.meter,
+            self.compute_budget,
+            work=self._work,
+            noted=lambda kind: self.buyer.noted(self._data, kind),
+            note=lambda kind, facts: self.buyer.note(self._data, kind, **facts),
+        )
         self.compute_budget.reserve = lambda: self.planner.reserve(rounds_follow=self._rounds_follow)
         self.compute_budget.note_stop = self._note_stop
 
@@ -144,9 +151,9 @@ class PurchaseLoop(PhasedFitLoop):
         assert state_dict["cursor"] == self._data.cursor, "the checkpoint's loop and data stand in different phases"
         self._module.phase = self.phase.name
         self.label_budget.settle(len(self._data.bought))
-        cut = self.buyer.noted(self._data, PRETRAIN_PLAN)
-        if cut and (self._data.cursor or self.phase_epoch):  # else it is taken up at the end of the first epoch
-            self.planner.pretrain_epochs = int(cut[0]["epochs"])
+        for event in self.buyer.noted(self._data, PRETRAIN_PLAN):
+            if self._data.cursor or event["epoch"] <= self.phase_epoch:  # else its time is still to come
+                self.planner.pretrain_epochs = int(event["epochs"])
 
     @property
     def _data(self) -> PurchaseDataModule:
@@ -174,14 +181,6 @@ class PurchaseLoop(PhasedFitLoop):
             batch=images,
             validate_every=trainer.check_val_every_n_epoch or 1,
         )
-
-    def _settle(self, kind: str, decide: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Give the fact that an earlier start wrote down, or decide it on rank 0 and write it down, once."""
-        noted = self.buyer.noted(self._data, kind)
-        if not noted:
-            self.buyer.note(self._data, kind, **decide())
-            noted = self.buyer.noted(self._data, kind)
-        return noted[0]
 
     def _revise(self) -> None:
         """Let what follows the phase that has ended be what an earlier start, the clock or the planner says."""
