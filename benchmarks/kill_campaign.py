@@ -6,7 +6,7 @@ Required: every killed run ends with the purchases in the same order, the weight
 summary of the whole run; no label lost, none charged twice. Half of the kills come at any time, half at the places of
 `killed_runs.PLACES`; every fifth run is killed again while it goes on; with 0 and 2 processes that load. The runs with
 a binding budget show that plans, stops of the clock and pick lists are replayed and not decided anew. `--impure` is the
-control: with an order of images that depends on the process the campaign must fail.
+control: with an order of images that is drawn from a generator of the process the campaign must fail.
 
 Results are appended to OUT/results.jsonl; the same command goes on where it stopped.
 """
@@ -52,7 +52,7 @@ class Campaign:
     Args:
         folder: where everything lies.
         seed: of the instants.
-        impure: whether the order of images depends on the process.
+        impure: whether the order of images is drawn from a generator of the process.
     """
 
     def __init__(self, folder: Path, seed: int, *, impure: bool) -> None:
@@ -159,11 +159,8 @@ def _plan(kills: int, budget_kills: int) -> list[tuple[str, int, str]]:
     return [*free, *(("budget", number, "") for number in range(budget_kills))]
 
 
-def _short() -> list[tuple[str, int, str]]:
-    """One kill at each place, two at any time, two with a budget."""
-    places = [*PLACES, "any time", "any time"]
-    free = [("kill", number, place) for number, place in enumerate(places)]
-    return [*free, ("budget", 0, ""), ("budget", 1, "")]
+def _at(places: Sequence[str]) -> list[tuple[str, int, str]]:
+    return [("budget" if place == "budget" else "kill", number, place) for number, place in enumerate(places)]
 
 
 def _carry_out(campaign: Campaign, todo: Sequence[tuple[str, int, str]], results: Path) -> None:
@@ -194,7 +191,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="Killed runs of the fixed plan.")
     parser.add_argument("--budget_kills", type=int, default=20, help="Killed runs of a plan by the clock.")
-    parser.add_argument("--short", action="store_true", help="One kill at each place, a few at any time.")
+    parser.add_argument(
+        "--places", nargs="+", choices=[*PLACES, "any time", "budget"], help="One kill at each instead."
+    )
     parser.add_argument("--impure", action="store_true", help="The control, which must fail.")
     parser.add_argument("--jobs", type=int, default=2, help="Runs at a time.")
     parser.add_argument("--seed", type=int, default=0, help="Of the instants.")
@@ -205,7 +204,7 @@ def main() -> int:
     campaign = Campaign(args.out.absolute(), args.seed, impure=args.impure)
     campaign.begin()
     done = {(row["kind"], row["number"]) for row in _rows(results)}
-    plan = _short() if args.short else _plan(args.kills, args.budget_kills)
+    plan = _at(args.places) if args.places else _plan(args.kills, args.budget_kills)
     todo = [task for task in plan if task[:2] not in done]
     children = []
     for share in range(args.jobs):

@@ -164,11 +164,14 @@ def _arm(target: str, kill: Kill) -> None:
 
 
 def impure_order() -> None:
-    """Let the order of the images depend on the process: the plain control, with which no resume can be exact."""
-    order = EpochBatches.order
+    """Draw the order of the images from a generator that goes on in a process, as most loaders do.
+
+    The plain control: runs that are not killed are still equal, but no resume can be exact.
+    """
+    generator = np.random.default_rng(0)
 
     def impure(batches: EpochBatches, epoch: int) -> Any:
-        return np.random.default_rng(os.getpid()).permutation(order(batches, epoch))
+        return generator.permutation(batches.count)
 
     setattr(EpochBatches, "order", impure)  # noqa: B010  type checkers know it as a method
 
