@@ -170,7 +170,7 @@ def impure_order() -> None:
     """
     generator = np.random.default_rng(0)
 
-    def impure(batches: EpochBatches, epoch: int) -> Any:
+    def impure(batches: EpochBatches, _epoch: int) -> Any:
         return generator.permutation(batches.count)
 
     setattr(EpochBatches, "order", impure)  # noqa: B010  type checkers know it as a method

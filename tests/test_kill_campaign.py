@@ -28,7 +28,7 @@ KINDS = (
 
 
 def campaign(out: Path, *words: str) -> tuple[int, list[dict[str, Any]]]:
-    """Run a campaign in a process of its own, which nothing but the imports has happened in; give status and results."""
+    """Run a campaign in a process of its own, in which no thread has been started; give status and results."""
     command = [sys.executable, "-m", "benchmarks.kill_campaign", "--jobs", "2", "--out", str(out), *words]
     ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=400, check=False)
     results = out / "results.jsonl"
@@ -47,7 +47,7 @@ def test_a_run_killed_in_any_kind_of_place_ends_as_one_that_was_not(tmp_path: Pa
 def test_the_campaign_fails_where_the_order_of_the_images_is_not_a_function_of_the_seed(tmp_path: Path) -> None:
     status, rows = campaign(tmp_path, "--impure", "--places", "scoring", "the test")
     by_place = {row["place"]: row["faults"] for row in rows}
-    assert "weights of round_1" in by_place["scoring"]
+    assert "weights of evaluate" in by_place["scoring"]
     assert by_place["the test"] == []  # all was trained before: what is not killed in training is still equal
     assert status == 1
 
