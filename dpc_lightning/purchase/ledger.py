@@ -15,7 +15,7 @@ from dpc_lightning.acquisition.base import FloatArray, IntArray, LabelArray, Sel
 from dpc_lightning.errors import BudgetExceededError, LedgerError
 from dpc_lightning.process_lock import ProcessLock
 from dpc_lightning.purchase.ledger_chain import GENESIS, answer_text, event_text, link, purchase_text, verify_chain
-from dpc_lightning.purchase.ledger_file import configure, connect, is_in_place, ledger_errors
+from dpc_lightning.purchase.ledger_file import LedgerConnection, configure, connect, ledger_errors
 from dpc_lightning.purchase.ledger_input import Settings, checked_indices, checked_scores, is_whole, some
 from dpc_lightning.purchase.ledger_migration import create_schema, migrate, readable_versions, schema_version
 from dpc_lightning.purchase.ledger_view import Json, LedgerView, Purchases, labels_of
@@ -60,7 +60,7 @@ class Ledger(LedgerView):
         path: Path,
         *,
         lock: ProcessLock,
-        connection: sqlite3.Connection,
+        connection: LedgerConnection,
         oracle: Oracle,
         settings: Settings,
         sleep: Callable[[float], None],
@@ -385,7 +385,7 @@ class Ledger(LedgerView):
 
     def _check_file(self) -> None:
         """Make sure that the file is still the one that was opened, and that nobody else has written it since."""
-        moved = not is_in_place(self._connection, self.path)
+        moved = not self._connection.is_at(self.path)
         if moved or (self._seq and self._stored_head() != self._head):
             what = "moved, deleted or replaced" if moved else "written by something else"
             msg = f"Ledger {self.path} was {what} since this process opened it; nothing more is written. "

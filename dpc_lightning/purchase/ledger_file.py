@@ -11,20 +11,20 @@ from dpc_lightning.errors import LedgerError
 from dpc_lightning.purchase.ledger_migration import APPLICATION_ID, readable_versions, schema_version
 
 __all__ = [
+    "LedgerConnection",
     "configure",
     "connect",
     "connect_to_read",
-    "is_in_place",
     "ledger_errors",
     "network_file_system",
 ]
 
 logger = logging.getLogger(__name__)
 
-_OPEN: "WeakSet[_Connection]" = WeakSet()
+_OPEN: "WeakSet[LedgerConnection]" = WeakSet()
 
 
-class _Connection(sqlite3.Connection):
+class LedgerConnection(sqlite3.Connection):
     """A connection that knows its file while it is open.
 
     POSIX drops all locks that a process has on a file when the process closes any handle of it. SQLite looks after its
@@ -32,8 +32,14 @@ class _Connection(sqlite3.Connection):
     """
 
     identity: tuple[int, int] | None = None
+    """What the file system calls the file; None if it was gone as soon as it was opened."""
+
+    def is_at(self, path: Path) -> bool:
+        """Say whether a path still leads to the open file: it was not moved, deleted or replaced."""
+        return _identity(path) == self.identity
 
     def close(self) -> None:
+        """Close the file; a second call does nothing."""
         super().close()
         _OPEN.discard(self)
 
@@ -55,7 +61,7 @@ def ledger_errors(path: Path) -> Iterator[None]:
         raise LedgerError(msg) from error
 
 
-def connect(path: Path) -> tuple[sqlite3.Connection, bool]:
+def connect(path: Path) -> tuple[LedgerConnection, bool]:
     """Open a ledger for writing; nothing is changed in a file that is refused.
 
     Args:
@@ -77,7 +83,7 @@ def connect(path: Path) -> tuple[sqlite3.Connection, bool]:
         raise
 
 
-def connect_to_read(path: Path) -> sqlite3.Connection:
+def connect_to_read(path: Path) -> LedgerConnection:
     """Open a ledger to read; a writer is not disturbed.
 
     Raises:
@@ -125,15 +131,10 @@ def configure(connection: sqlite3.Connection, path: Path, *, paid: bool) -> None
         connection.execute(f"PRAGMA synchronous={'FULL' if paid else 'NORMAL'}")
 
 
-def is_in_place(connection: sqlite3.Connection, path: Path) -> bool:
-    """Say whether a path still leads to the file that a connection has open: not moved, deleted or replaced."""
-    return isinstance(connection, _Connection) and _identity(path) == connection.identity
-
-
-def _open(path: Path, mode: str) -> _Connection:
+def _open(path: Path, mode: str) -> LedgerConnection:
     with ledger_errors(path):
         uri = f"{path.absolute().as_uri()}?{mode}"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, factory=_Connection)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, factory=LedgerConnection)
     connection.identity = _identity(path)
     _OPEN.add(connection)
     return connection
