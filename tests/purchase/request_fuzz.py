@@ -68,7 +68,7 @@ def fuzz_case(seed: int, folder: Path) -> str:
 
     Raises:
         AssertionError: if anything but an error of ours came out, if its message does not name the file, or if labels
-            were accepted that are not the true ones although no label cell was touched.
+            were accepted that are not the true ones although no label cell was written into.
     """
     chance = random.Random(seed)
     oracle, file = _asked(folder)
@@ -163,6 +163,24 @@ def _sort_some_columns(cells: Cells, chance: random.Random) -> bool:
     return False
 
 
+def _leave_some_columns(cells: Cells, chance: random.Random) -> bool:
+    """All are sorted but those at the left; each image keeps its labels beside it."""
+    width = chance.randint(1, 2)
+    order = sorted(range(1, len(cells)), key=lambda place: cells[place][2:3])
+    for place, tail in enumerate([cells[place][width:] for place in order], start=1):
+        cells[place][width:] = tail
+    return False
+
+
+def _move_columns(cells: Cells, chance: random.Random) -> bool:
+    """Whole columns go elsewhere, each with its name."""
+    first, width = chance.choice((0, 3)), min(map(len, cells))
+    order = chance.sample(range(first, width), max(0, width - first))
+    for row in cells:
+        row[first:width] = [row[place] for place in order]
+    return False
+
+
 def _change_columns(cells: Cells, chance: random.Random) -> bool:
     place, insert = chance.randint(0, 8), chance.random() < 0.5
     for row in cells:
@@ -170,7 +188,16 @@ def _change_columns(cells: Cells, chance: random.Random) -> bool:
     return False
 
 
-CHANGES = (_overwrite, _overwrite, _change_rows, _change_rows, _shuffle_names, _sort_some_columns, _change_columns)
+CHANGES = (
+    _overwrite,
+    _overwrite,
+    _change_rows,
+    _shuffle_names,
+    _sort_some_columns,
+    _leave_some_columns,
+    _move_columns,
+    _change_columns,
+)
 
 
 def _saved(cells: Cells, chance: random.Random) -> tuple[bytes, list[tuple[int, int]]]:
