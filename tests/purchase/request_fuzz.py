@@ -79,9 +79,10 @@ def fuzz_case(seed: int, folder: Path) -> str:
             [*row, "comment" if not place else chance.choice(("", "seen twice", "a, b"))]
             for place, row in enumerate(cells)
         ]
-    touched = chance.random() < 0.5 and _damage_cells(cells, chance)
+    by_cells = chance.random() < 0.6
+    touched = by_cells and _damage_cells(cells, chance)
     content, labels = _saved(cells, chance)
-    if not touched or chance.random() < 0.3:
+    if not by_cells or chance.random() < 0.3:
         content, hit = _damage_bytes(content, labels, chance)
         touched = touched or hit
     file.write_bytes(content)
