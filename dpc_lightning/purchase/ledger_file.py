@@ -49,10 +49,12 @@ def ledger_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into a `LedgerError` that says what to do."""
     try:
         yield
-    except sqlite3.Error as error:
-        msg = f"Ledger {path}: {str(error).rstrip('.')}. "
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # what SQLite says of a damaged file may be no text
         text = str(error)
-        if any(sign in text for sign in ("not a database", "malformed", "no such table", "no such column")):
+        msg = f"Ledger {path}: {text.rstrip('.')}. "
+        if isinstance(error, UnicodeDecodeError) or any(
+            sign in text for sign in ("not a database", "malformed", "no such table", "no such column")
+        ):
             msg += "The file is no ledger, or damaged; it is kept as it is. Restore it from a copy, or move it away."
         elif "locked" in text:
             msg += "Another program has the file open, perhaps an SQLite browser: close it, then start again."
