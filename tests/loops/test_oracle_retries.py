@@ -10,7 +10,9 @@ import pytest
 from dpc_lightning.__main__ import main
 from dpc_lightning.loops import buyer
 from dpc_lightning.purchase import ledger as ledger_module
+from dpc_lightning.purchase.export import write_purchases
 from dpc_lightning.purchase.ledger import Ledger
+from dpc_lightning.purchase.oracle import checked_labels
 from tests.small_run import words
 from tests.test_resume import Stop, stop_at_call
 
@@ -50,11 +52,11 @@ def test_a_charging_oracle_is_asked_again_only_for_what_has_no_answer_on_record(
     # more patience is no other run; the answer of round 2 is lost on its way to the disk
     command = words(small_root, run_dir, *settings, *oracle, "--purchase.oracle_attempts=4", patience[1])
     with monkeypatch.context() as patch:
-        patch.setattr(ledger_module, "checked_labels", stop_at_call(ledger_module.checked_labels, 1))
+        patch.setattr(ledger_module, "checked_labels", stop_at_call(checked_labels, 1))
         with pytest.raises(Stop):
             main(command)
     with monkeypatch.context() as patch:  # now it is on record, and the process dies before anybody has seen it
-        patch.setattr(buyer, "write_purchases", stop_at_call(buyer.write_purchases, 0))
+        patch.setattr(buyer, "write_purchases", stop_at_call(write_purchases, 0))
         with pytest.raises(Stop):
             main(command)
     assert main(command) == 0

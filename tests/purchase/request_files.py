@@ -29,6 +29,8 @@ def filled_cells(request: Request) -> list[list[str]]:
 def as_text(cells: Sequence[Sequence[str]], separator: str = ",", line_end: str = "\n", *, quoted: bool = False) -> str:
     """Write cells as a spreadsheet does."""
     text = io.StringIO()
-    quoting = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
-    csv.writer(text, delimiter=separator, lineterminator=line_end, quoting=quoting).writerows(cells)
+    if quoted:
+        csv.writer(text, delimiter=separator, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows(cells)
+    else:
+        csv.writer(text, delimiter=separator, lineterminator=line_end).writerows(cells)
     return text.getvalue()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from jsonargparse import ArgumentParser
 
+from dpc_lightning.atomic import write_atomically
 from dpc_lightning.errors import ConfigError, LabelsPendingError, OracleError
 from dpc_lightning.purchase import files_oracle
 from dpc_lightning.purchase.files_oracle import FilesOracle
@@ -177,13 +178,13 @@ def test_an_image_that_is_gone_and_a_full_disk_are_errors_with_a_way_out(
         ledger.buy([2, 7], round=1)
     assert not (requests / "round_1.csv").exists()
     missing.write_bytes(content)
-    write, calls = files_oracle.write_atomically, list[Path]()
+    calls = list[Path]()
 
     def full(file: Path, parts: "list[bytes]") -> None:
         calls.append(file)
         if file.suffix == ".csv":
             raise OSError(28, os.strerror(28))
-        write(file, parts)
+        write_atomically(file, parts)
 
     with monkeypatch.context() as patch:
         patch.setattr(files_oracle, "write_atomically", full)

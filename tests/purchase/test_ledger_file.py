@@ -53,6 +53,13 @@ def test_another_version_is_kept(path: Path, version: int) -> None:
     refused(path, f"schema version {version}, but this program reads versions 1 to 2")
 
 
+def test_a_damaged_schema_is_refused_although_sqlite_cannot_say_what_is_wrong(path: Path) -> None:
+    """The message of SQLite repeats the damaged text, which is then no text."""
+    open_ledger(path).close()
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE purchases", b"CREATE TABLE purch\xffses"))
+    refused(path, "no ledger, or damaged; it is kept as it is")
+
+
 @pytest.mark.parametrize("keep", [0.3, 0.9])
 def test_a_truncated_ledger_is_refused(path: Path, keep: float) -> None:
     with open_ledger(path, budget=2_000, pool_size=2_000) as ledger:
