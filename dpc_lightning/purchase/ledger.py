@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray, LabelArray, Selection
 from dpc_lightning.errors import BudgetExceededError, LedgerError
 from dpc_lightning.process_lock import ProcessLock
+from dpc_lightning.purchase.ledger_agreement import check_agreement, known_pool
 from dpc_lightning.purchase.ledger_chain import GENESIS, answer_text, event_text, link, purchase_text, verify_chain
 from dpc_lightning.purchase.ledger_file import LedgerConnection, configure, connect, ledger_errors
 from dpc_lightning.purchase.ledger_input import Settings, checked_indices, checked_scores, is_whole, some
@@ -134,7 +135,7 @@ class Ledger(LedgerView):
             if new:
                 ledger._create(settings.recorded() | {"fingerprint": pool_fingerprint(pool_size)})
             ledger._load()
-            ledger._agree(pool_fingerprint)
+            check_agreement(ledger, settings, pool_fingerprint)
             ledger._migrate()
             configure(connection, path, paid=not oracle.simulated)
             ledger._adopt(pool_fingerprint)
@@ -294,30 +295,6 @@ class Ledger(LedgerView):
         self._labels = {image: labels for image, _, _, labels in found}
         self._waiting = {image: (number, round_) for image, number, round_, labels in found if labels is None}
 
-    def _agree(self, fingerprint: Callable[[int], str]) -> None:
-        """Refuse a ledger of other classes, of another pool, or with more purchases than the budget."""
-        created, pool = self.events("created")[0], self._pool()
-        classes, size, budget = self._settings.classes, self._settings.pool_size, self._settings.budget
-        if created["classes"] != list(classes):
-            msg = f"Ledger {self.path} is for the classes {created['classes']}, but the data has {list(classes)}."
-            raise LedgerError(f"{msg} {_OTHER_POOL}")
-        known = pool["pool_size"]
-        if size < known:
-            msg = f"Ledger {self.path} is for a pool of {known} images, but the pool has {size}."
-            raise LedgerError(f"{msg} {_OTHER_POOL}")
-        if fingerprint(known) != pool["fingerprint"]:
-            msg = (
-                f"Ledger {self.path} is for another pool: the fingerprint of its first {known} images is "
-                f"{pool['fingerprint']}, but that of this pool's is {fingerprint(known)}."
-            )
-            raise LedgerError(f"{msg} {_OTHER_POOL}")
-        if budget < self.rows:
-            msg = (
-                f"Ledger {self.path} holds {self.rows} purchases, but the label budget is {budget}: "
-                f"set `purchase.labels` to {self.rows} or more."
-            )
-            raise LedgerError(msg)
-
     def _migrate(self) -> None:
         if schema_version(self._connection) != readable_versions()[-1]:
             with self._transaction():
@@ -326,13 +303,10 @@ class Ledger(LedgerView):
     def _adopt(self, fingerprint: Callable[[int], str]) -> None:
         """Write down a pool that has grown, and another budget."""
         size, budget = self._settings.pool_size, self._settings.budget
-        if size > self._pool()["pool_size"]:
+        if size > known_pool(self)["pool_size"]:
             self._record("pool", {"pool_size": size, "fingerprint": fingerprint(size)})
         if budget != self.budget:
             self._record("budget", {"before": self.budget, "budget": budget})
-
-    def _pool(self) -> dict[str, Any]:
-        return (self.events("created") + self.events("pool"))[-1]
 
     def _charge(self, new: list[tuple[int, float | None]], round_number: int) -> None:
         now, number = time.time(), len(self._labels)
@@ -390,6 +364,3 @@ class Ledger(LedgerView):
             what = "moved, deleted or replaced" if moved else "written by something else"
             msg = f"Ledger {self.path} was {what} since this process opened it; nothing more is written. "
             raise LedgerError(msg + "Put back the file that belongs here and start again. One run folder, one run.")
-
-
-_OTHER_POOL: Final = "Give another `--run_dir` for other data, or the data that this run was started with."
