@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after the program's name; None for those of the process.
 
     Returns:
-        The exit status: 0 for success, 1 for a failed check, 2 for an error that the message explains, 75 for a run
-        that was asked to end and goes on when it is started again.
+        The exit status: 0 for success, 1 for a failed check, 2 for an error that the message explains, 3 for a run that
+        waits for labels of people and goes on when it is started again, 75 for one that was asked to end and does so.
 
     Example:
         >>> main(["--help"])  # doctest: +ELLIPSIS
@@ -71,7 +71,7 @@ def _explain(error: DpcError) -> int:
     """Print what ended a command, and give the exit status."""
     if isinstance(error, LabelsPendingError | PreemptedError):  # nothing went wrong: the same command goes on
         print(error, file=sys.stderr)
-        return 75 if isinstance(error, PreemptedError) else 0
+        return 75 if isinstance(error, PreemptedError) else 3
     print(f"error: {error}", file=sys.stderr)
     return 2
 

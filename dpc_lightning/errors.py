@@ -77,4 +77,4 @@ class PreemptedError(DpcError):
 
 
 class LabelsPendingError(DpcError):
-    """The oracle has passed the request on to people; the labels come with a later start."""
+    """The oracle has passed the request on to people; the labels come with a later start. The exit status is 3."""

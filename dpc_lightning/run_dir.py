@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 import yaml
-from filelock import FileLock, Timeout
 
 from dpc_lightning.atomic import write_text
 from dpc_lightning.errors import RunDirError
+from dpc_lightning.process_lock import ProcessLock
 
 __all__ = ["RunDir"]
 
@@ -29,6 +29,8 @@ MAY_DIFFER = frozenset(
         "data.pin_memory",
         "data.cache_dir",
         "checkpoint_every",
+        "purchase.oracle_attempts",
+        "purchase.oracle_backoff_seconds",
     }
 )
 """Keys in which a second start in the same folder may differ: they say how a run is computed, not what it is. Another
@@ -150,14 +152,14 @@ class RunDir:
         """Hold the folder for this process alone; the lock goes with the process, however it ends.
 
         Raises:
-            RunDirError: if another process holds it.
+            RunDirError: if another process holds it; names the process, its host and since when.
         """
-        lock = FileLock(self.path / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            msg = f"Another process is running in {self.path}. Wait for it to end, or give another `--run_dir`."
-            raise RunDirError(msg) from error
+        lock = ProcessLock(
+            self.path / ".lock",
+            name=f"The run folder {self.path}",
+            way_out="Wait for it to end, or give another `--run_dir`.",
+            error=RunDirError,
+        )
         try:
             yield
         finally:

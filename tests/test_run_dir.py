@@ -42,7 +42,7 @@ def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -
     run_dir.create()
     with (
         held_by_another_process(run_dir),
-        pytest.raises(RunDirError, match="Another process"),
+        pytest.raises(RunDirError, match=rf"{run_dir.path} is in use by process \d+ on .* since .*another `--run_dir`"),
         run_dir.locked(),
     ):
         pass

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 
 from dpc_lightning.acquisition.base import IntArray, LabelArray, Need, PoolView
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
@@ -19,6 +20,7 @@ from dpc_lightning.loops.scoring import ImageScores, score_images
 from dpc_lightning.loops.scoring_trial import ScoringTrial, try_scoring
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.export import write_purchases
+from dpc_lightning.purchase.files_oracle import FilesOracle
 from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.purchase.ledger_view import Json
 from dpc_lightning.purchase.oracle import HiddenLabels
@@ -104,11 +106,12 @@ class Buyer:
         return ScoringTrial(trial.start_seconds + owned * image, image)
 
     def export(self, data: PurchaseDataModule) -> None:
-        """Write `purchases.csv` from the ledger."""
+        """Write `purchases.csv` from the ledger, and say where the ledger stands: its head proves it later."""
 
         def write() -> None:
-            purchases = self._open(data).purchases()
-            write_purchases(self.run_dir / "purchases.csv", purchases, data.pool.images, data.classes)
+            ledger = self._open(data)
+            write_purchases(self.run_dir / "purchases.csv", ledger.purchases(), data.pool.images, data.classes)
+            rank_zero_info(f"ledger: {ledger.rows} of {ledger.budget} labels charged, head {ledger.head}")
 
         self._on_rank_zero(write)
 
@@ -174,6 +177,7 @@ class Buyer:
                 pick_seconds=picked - scored,
                 buy_seconds=self.clock.now() - picked,
                 replayed=earlier is not None,
+                ledger_head=ledger.head,
             )
 
         record = self._on_rank_zero(settle)
@@ -189,9 +193,18 @@ class Buyer:
                     oracle.attach(table)
                 if self.plan.labels:
                     oracle.label(np.zeros(0, dtype=np.int64))  # says now, before the pretraining, if there is no table
+            if isinstance(oracle, FilesOracle):
+                oracle.attach(
+                    folder=self.run_dir / "requests",
+                    images=data.pool.images,
+                    image_folder=data.pool.folder / "images",
+                    classes=data.classes,
+                )
             self._ledger = Ledger.open(
                 self.run_dir / "ledger.sqlite",
                 oracle=oracle,
+                attempts=self.plan.oracle_attempts,
+                backoff_seconds=self.plan.oracle_backoff_seconds,
                 budget=self.plan.labels,
                 pool_size=len(data.pool),
                 classes=data.classes,

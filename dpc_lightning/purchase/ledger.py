@@ -13,9 +13,12 @@ import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray, LabelArray, Selection
 from dpc_lightning.errors import BudgetExceededError, LedgerError
+from dpc_lightning.process_lock import ProcessLock
+from dpc_lightning.purchase.ledger_agreement import check_agreement, known_pool
 from dpc_lightning.purchase.ledger_chain import GENESIS, answer_text, event_text, link, purchase_text, verify_chain
-from dpc_lightning.purchase.ledger_file import WriterLock, configure, connect, create_schema, ledger_errors
+from dpc_lightning.purchase.ledger_file import LedgerConnection, configure, connect, ledger_errors
 from dpc_lightning.purchase.ledger_input import Settings, checked_indices, checked_scores, is_whole, some
+from dpc_lightning.purchase.ledger_migration import create_schema, migrate, readable_versions, schema_version
 from dpc_lightning.purchase.ledger_view import Json, LedgerView, Purchases, labels_of
 from dpc_lightning.purchase.oracle import Oracle, ask, checked_labels
 
@@ -57,8 +60,8 @@ class Ledger(LedgerView):
         self,
         path: Path,
         *,
-        lock: WriterLock,
-        connection: sqlite3.Connection,
+        lock: ProcessLock,
+        connection: LedgerConnection,
         oracle: Oracle,
         settings: Settings,
         sleep: Callable[[float], None],
@@ -69,7 +72,7 @@ class Ledger(LedgerView):
         self._connection = connection
         self._process = os.getpid()
         self._labels: dict[int, str | None] = {}
-        self._numbers: dict[int, int] = {}
+        self._waiting: dict[int, tuple[int, int]] = {}  # number and round of what is charged and not answered
         self._seq, self._head = 0, ""
         self._settings = settings
         self._sleep = sleep
@@ -86,6 +89,7 @@ class Ledger(LedgerView):
         pool_fingerprint: Callable[[int], str],
         attempts: int = 3,
         backoff_seconds: float = 1.0,
+        wait_seconds: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> "Ledger":
         """Open a ledger for writing, or make it.
@@ -99,24 +103,31 @@ class Ledger(LedgerView):
             pool_fingerprint: gives a fingerprint of the first `count` images, as `Manifest.fingerprint` does.
             attempts: how often a failing oracle is asked, at least 1.
             backoff_seconds: pause after the first failure, doubled after each further one.
-            sleep: waits so many seconds.
+            wait_seconds: how long to wait for another writer to close the file; several processes so buy by turns.
+            sleep: waits so many seconds before a failing oracle is asked again.
 
         Returns:
             The open ledger; close it.
 
         Raises:
-            LedgerError: if another process writes it, if it is foreign, damaged, altered or of another version, or if
-                pool, classes or budget do not fit to what is in it. The file is then as it was.
+            LedgerError: if another process writes it (names the process), if it is foreign, damaged, altered or of
+                another version, or if pool, classes or budget do not fit to what is in it. The file is then as it was.
         """
         path = Path(path)
-        settings = Settings(budget, pool_size, tuple(classes), attempts, backoff_seconds)
+        settings = Settings(budget, pool_size, tuple(classes), attempts, backoff_seconds, wait_seconds)
         if not path.parent.is_dir():
             msg = f"Cannot make the ledger {path}: its folder does not exist."
             raise LedgerError(msg)
-        lock = WriterLock(path)
+        lock = ProcessLock(
+            path.with_name(path.name + ".lock"),
+            name=f"Ledger {path}",
+            way_out="One run folder, one run: wait for it to end.",
+            error=LedgerError,
+            wait_seconds=wait_seconds,
+        )
         try:
             connection, new = connect(path)
-        except LedgerError:
+        except BaseException:
             lock.release()
             raise
         ledger = cls(path, lock=lock, connection=connection, oracle=oracle, settings=settings, sleep=sleep)
@@ -124,8 +135,10 @@ class Ledger(LedgerView):
             if new:
                 ledger._create(settings.recorded() | {"fingerprint": pool_fingerprint(pool_size)})
             ledger._load()
+            check_agreement(ledger, settings, pool_fingerprint)
+            ledger._migrate()
             configure(connection, path, paid=not oracle.simulated)
-            ledger._agree(settings, pool_fingerprint)
+            ledger._adopt(pool_fingerprint)
         except BaseException:
             ledger.close()
             raise
@@ -205,24 +218,8 @@ class Ledger(LedgerView):
             OracleError: if the oracle fails.
             LabelsPendingError: if people answer later.
         """
-        open_indices = np.array(list(self._numbers), dtype=np.int64)
-        if not len(open_indices):
-            return
-        answers = checked_labels(self._answers(open_indices), open_indices, len(self._settings.classes))
-        texts = [row.tobytes().decode("ascii") for row in answers + np.uint8(ord("0"))]
-        now = time.time()
-        with self._transaction():
-            seq, head, rows = self._seq, self._head, []
-            for number, text in zip(self._numbers.values(), texts, strict=True):
-                seq += 1
-                head = link(head, answer_text(seq, number, text, now))
-                rows.append((number, seq, text, now, head))
-            self._connection.executemany(
-                "INSERT INTO answers (number, seq, labels, time, hash) VALUES (?,?,?,?,?)", rows
-            )
-        self._seq, self._head = seq, head
-        self._labels.update(zip(self._numbers, texts, strict=True))
-        self._numbers.clear()
+        for round_number in sorted({round_number for _, round_number in self._waiting.values()}):
+            self._settle_round(round_number)
 
     def record_event(self, kind: str, payload: Mapping[str, Json]) -> None:
         """Write a fact that a resume or a report must know.
@@ -261,6 +258,28 @@ class Ledger(LedgerView):
             )
             raise LedgerError(msg)
 
+    def _settle_round(self, round_number: int) -> None:
+        numbers = {index: number for index, (number, round_) in self._waiting.items() if round_ == round_number}
+        indices = np.array(list(numbers), dtype=np.int64)
+        patience = self._settings
+        answer = ask(self.oracle, indices, round_number, patience.attempts, patience.backoff_seconds, self._sleep)
+        labels = checked_labels(answer, indices, len(patience.classes))
+        texts = [row.tobytes().decode("ascii") for row in labels + np.uint8(ord("0"))]
+        now = time.time()
+        with self._transaction():
+            seq, head, rows = self._seq, self._head, []
+            for number, text in zip(numbers.values(), texts, strict=True):
+                seq += 1
+                head = link(head, answer_text(seq, number, text, now))
+                rows.append((number, seq, text, now, head))
+            self._connection.executemany(
+                "INSERT INTO answers (number, seq, labels, time, hash) VALUES (?,?,?,?,?)", rows
+            )
+        self._seq, self._head = seq, head
+        self._labels.update(zip(numbers, texts, strict=True))
+        for index in numbers:
+            del self._waiting[index]
+
     def _create(self, payload: Mapping[str, Json]) -> None:
         self._seq, self._head = 0, GENESIS
         with self._transaction():
@@ -271,35 +290,20 @@ class Ledger(LedgerView):
         with ledger_errors(self.path):
             self._seq, self._head = verify_chain(self._connection, str(self.path))
         found = self._fetch(
-            "SELECT image, number, labels FROM purchases LEFT JOIN answers USING (number) ORDER BY number"
+            "SELECT image, number, round, labels FROM purchases LEFT JOIN answers USING (number) ORDER BY number"
         )
-        self._labels = {image: labels for image, _, labels in found}
-        self._numbers = {image: number for image, number, labels in found if labels is None}
+        self._labels = {image: labels for image, _, _, labels in found}
+        self._waiting = {image: (number, round_) for image, number, round_, labels in found if labels is None}
 
-    def _agree(self, settings: Settings, fingerprint: Callable[[int], str]) -> None:
-        created = self.events("created")[0]
-        pool = (self.events("pool") or [created])[-1]
-        classes, size, budget = settings.classes, settings.pool_size, settings.budget
-        if created["classes"] != list(classes):
-            msg = f"Ledger {self.path} is for the classes {created['classes']}, but the data has {list(classes)}."
-            raise LedgerError(f"{msg} {_OTHER_POOL}")
-        known = pool["pool_size"]
-        if size < known:
-            msg = f"Ledger {self.path} is for a pool of {known} images, but the pool has {size}."
-            raise LedgerError(f"{msg} {_OTHER_POOL}")
-        if fingerprint(known) != pool["fingerprint"]:
-            msg = (
-                f"Ledger {self.path} is for another pool: the fingerprint of its first {known} images is "
-                f"{pool['fingerprint']}, but that of this pool's is {fingerprint(known)}."
-            )
-            raise LedgerError(f"{msg} {_OTHER_POOL}")
-        if budget < self.rows:
-            msg = (
-                f"Ledger {self.path} holds {self.rows} purchases, but the label budget is {budget}: "
-                f"set `purchase.labels` to {self.rows} or more."
-            )
-            raise LedgerError(msg)
-        if size > known:
+    def _migrate(self) -> None:
+        if schema_version(self._connection) != readable_versions()[-1]:
+            with self._transaction():
+                migrate(self._connection)
+
+    def _adopt(self, fingerprint: Callable[[int], str]) -> None:
+        """Write down a pool that has grown, and another budget."""
+        size, budget = self._settings.pool_size, self._settings.budget
+        if size > known_pool(self)["pool_size"]:
             self._record("pool", {"pool_size": size, "fingerprint": fingerprint(size)})
         if budget != self.budget:
             self._record("budget", {"before": self.budget, "budget": budget})
@@ -317,11 +321,7 @@ class Ledger(LedgerView):
             )
         self._seq, self._head = seq, head
         for number, _, _, index, *_ in rows:
-            self._labels[index], self._numbers[index] = None, number
-
-    def _answers(self, indices: IntArray) -> LabelArray:
-        patience = self._settings
-        return ask(self.oracle, indices, patience.attempts, patience.backoff_seconds, self._sleep)
+            self._labels[index], self._waiting[index] = None, (number, round_number)
 
     def _record(self, kind: str, payload: Mapping[str, Json]) -> None:
         with self._transaction():
@@ -348,6 +348,7 @@ class Ledger(LedgerView):
         with ledger_errors(self.path):
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
+                self._check_file()
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -356,5 +357,10 @@ class Ledger(LedgerView):
                     self._connection.execute("ROLLBACK")
                 raise
 
-
-_OTHER_POOL: Final = "Give another `--run_dir` for other data, or the data that this run was started with."
+    def _check_file(self) -> None:
+        """Make sure that the file is still the one that was opened, and that nobody else has written it since."""
+        moved = not self._connection.is_at(self.path)
+        if moved or (self._seq and self._stored_head() != self._head):
+            what = "moved, deleted or replaced" if moved else "written by something else"
+            msg = f"Ledger {self.path} was {what} since this process opened it; nothing more is written. "
+            raise LedgerError(msg + "Put back the file that belongs here and start again. One run folder, one run.")

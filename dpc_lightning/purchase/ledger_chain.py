@@ -15,7 +15,7 @@ GENESIS: Final = sha256(b"dpc_lightning ledger").hexdigest()
 
 
 class _Row(NamedTuple):
-    seq: int
+    seq: object
     name: str
     text: str
     digest: str
@@ -54,7 +54,7 @@ def event_text(seq: int, kind: str, payload: str, time: float) -> str:
 
 
 def verify_chain(connection: sqlite3.Connection, where: str, head: str | None = None) -> tuple[int, str]:
-    """Walk along the chain and compare every hash.
+    """Walk along the chain and compare every hash, after a check of the file's pages and indices.
 
     Args:
         connection: an open ledger.
@@ -65,10 +65,16 @@ def verify_chain(connection: sqlite3.Connection, where: str, head: str | None = 
         Number of rows and the hash of the last.
 
     Raises:
-        LedgerError: naming the first row that was changed, moved or removed, or saying that the head is not there.
+        LedgerError: naming the first row that was changed, moved or removed, or saying that the head is not there; or
+            if the file is damaged.
     """
+    found = connection.execute("PRAGMA integrity_check(5)").fetchall()
+    if found != [("ok",)]:  # rows that are whole can still be missed by a look-up through a damaged index
+        damage = "; ".join(" ".join(str(each).split()) for (each,) in found)
+        msg = f"Ledger {where} is damaged ({damage}); it is kept as it is. Restore it from a copy."
+        raise LedgerError(msg)
     previous, count, seen = GENESIS, 0, head in {None, GENESIS}
-    for row in merge(_purchases(connection), _answers(connection), _events(connection), key=lambda row: row.seq):
+    for row in merge(_purchases(connection), _answers(connection), _events(connection), key=_place):
         count += 1
         if row.seq != count:
             msg = f"Ledger {where}: row {count} is missing (the next one is row {row.seq}, {row.name}). {_WAY_OUT}"
@@ -82,6 +88,11 @@ def verify_chain(connection: sqlite3.Connection, where: str, head: str | None = 
         msg = f"Ledger {where}: no row has the hash {head}: rows at its end were removed, or it is another ledger."
         raise LedgerError(f"{msg} {_WAY_OUT}")
     return count, previous
+
+
+def _place(row: _Row) -> int:
+    """Give the place of a row; a damaged file has anything there."""
+    return row.seq if isinstance(row.seq, int) else -1
 
 
 _WAY_OUT: Final = "The file was altered by something else than this program: restore it from a copy."

@@ -1,63 +1,47 @@
-"""The ledger as a file: schema, opening, journal mode, and the lock that lets one process write."""
+"""The ledger as a file: what is refused, opening, and how writes reach the disk."""
 
 import logging
-import os
-import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from weakref import WeakSet
 
 from dpc_lightning.errors import LedgerError
+from dpc_lightning.purchase.ledger_migration import APPLICATION_ID, readable_versions, schema_version
 
 __all__ = [
-    "WriterLock",
+    "LedgerConnection",
     "configure",
     "connect",
     "connect_to_read",
-    "create_schema",
     "ledger_errors",
     "network_file_system",
 ]
 
 logger = logging.getLogger(__name__)
 
-APPLICATION_ID: Final = 0x44504331
-SCHEMA_VERSION: Final = 1
+_OPEN: "WeakSet[LedgerConnection]" = WeakSet()
 
-_TABLES: Final = """
-CREATE TABLE events (
-    seq INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    time REAL NOT NULL,
-    hash TEXT NOT NULL
-);
-CREATE TABLE purchases (
-    number INTEGER PRIMARY KEY CHECK (number >= 1),
-    seq INTEGER NOT NULL,
-    round INTEGER NOT NULL CHECK (typeof(round) = 'integer'),
-    image INTEGER NOT NULL UNIQUE CHECK (typeof(image) = 'integer' AND image >= 0),
-    score REAL,
-    time REAL NOT NULL,
-    hash TEXT NOT NULL
-);
-CREATE TABLE answers (
-    number INTEGER PRIMARY KEY REFERENCES purchases (number),
-    seq INTEGER NOT NULL,
-    labels TEXT NOT NULL CHECK (labels NOT GLOB '*[^01]*'),
-    time REAL NOT NULL,
-    hash TEXT NOT NULL
-);
-"""
 
-_GUARDS: Final = """
-CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}
-BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: no row of {table} may change'); END;
-CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table}
-BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: no row of {table} may go'); END;
-"""
+class LedgerConnection(sqlite3.Connection):
+    """A connection that knows its file while it is open.
+
+    POSIX drops all locks that a process has on a file when the process closes any handle of it. SQLite looks after its
+    own handles; ours must not open a file that one of these connections has open.
+    """
+
+    identity: tuple[int, int] | None = None
+    """What the file system calls the file; None if it was gone as soon as it was opened."""
+
+    def is_at(self, path: Path) -> bool:
+        """Say whether a path still leads to the open file: it was not moved, deleted or replaced."""
+        return _identity(path) == self.identity
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        super().close()
+        _OPEN.discard(self)
 
 
 @contextmanager
@@ -65,17 +49,21 @@ def ledger_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into a `LedgerError` that says what to do."""
     try:
         yield
-    except sqlite3.Error as error:
-        msg = f"Ledger {path}: {str(error).rstrip('.')}. "
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # what SQLite says of a damaged file may be no text
         text = str(error)
-        if "not a database" in text or "malformed" in text:
+        msg = f"Ledger {path}: {text.rstrip('.')}. "
+        if isinstance(error, UnicodeDecodeError) or any(
+            sign in text for sign in ("not a database", "malformed", "no such table", "no such column")
+        ):
             msg += "The file is no ledger, or damaged; it is kept as it is. Restore it from a copy, or move it away."
+        elif "locked" in text:
+            msg += "Another program has the file open, perhaps an SQLite browser: close it, then start again."
         else:
             msg += "What was written before is kept. Check free space and permissions of the folder, then start again."
         raise LedgerError(msg) from error
 
 
-def connect(path: Path) -> tuple[sqlite3.Connection, bool]:
+def connect(path: Path) -> tuple[LedgerConnection, bool]:
     """Open a ledger for writing; nothing is changed in a file that is refused.
 
     Args:
@@ -91,13 +79,13 @@ def connect(path: Path) -> tuple[sqlite3.Connection, bool]:
     connection = _open(path, "mode=rwc")
     try:
         with ledger_errors(path):
-            return connection, _is_empty(connection)
+            return connection, _is_empty(connection, path)
     except LedgerError:
         connection.close()
         raise
 
 
-def connect_to_read(path: Path) -> sqlite3.Connection:
+def connect_to_read(path: Path) -> LedgerConnection:
     """Open a ledger to read; a writer is not disturbed.
 
     Raises:
@@ -112,13 +100,13 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     try:
         with ledger_errors(path):
             try:
-                empty = _is_empty(connection)
+                empty = _is_empty(connection, path)
             except sqlite3.OperationalError:
                 if path.with_name(path.name + "-wal").exists():
                     raise
                 connection.close()  # a folder without write permission cannot hold the index of a write-ahead log
                 connection = _open(path, "mode=ro&immutable=1")
-                empty = _is_empty(connection)
+                empty = _is_empty(connection, path)
             connection.execute("PRAGMA query_only=ON")
     except LedgerError:
         connection.close()
@@ -145,25 +133,27 @@ def configure(connection: sqlite3.Connection, path: Path, *, paid: bool) -> None
         connection.execute(f"PRAGMA synchronous={'FULL' if paid else 'NORMAL'}")
 
 
-def create_schema(connection: sqlite3.Connection) -> None:
-    """Make tables and guards; the caller has begun a transaction."""
-    statements = _TABLES.split(";\n")
-    for table in ("events", "purchases", "answers"):
-        statements += [f"{part}END" for part in _GUARDS.format(table=table).split("END;") if part.strip()]
-    for statement in filter(str.strip, statements):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-
-
-def _open(path: Path, mode: str) -> sqlite3.Connection:
+def _open(path: Path, mode: str) -> LedgerConnection:
     with ledger_errors(path):
         uri = f"{path.absolute().as_uri()}?{mode}"
-        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, factory=LedgerConnection)
+    connection.identity = _identity(path)
+    _OPEN.add(connection)
+    return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _check_header(path: Path) -> None:
     """Look at the first bytes, before SQLite does: it takes some files that are none of its own for empty ones."""
+    if _identity(path) in {connection.identity for connection in _OPEN}:
+        return  # looked at when this process opened it
     try:
         header = _first_bytes(path, 100)
     except OSError as error:
@@ -175,13 +165,19 @@ def _check_header(path: Path) -> None:
     if not header.startswith(b"SQLite format 3\0"):
         msg = f"{path} is no ledger, or damaged; it is kept as it is. Restore it from a copy, or move it away."
         raise LedgerError(msg)
+    _check_kind(path, application, version)
+
+
+def _check_kind(path: Path, application: int, version: int) -> None:
     if application != APPLICATION_ID:
         msg = f"{path} is an SQLite file, but no ledger of this program; it is kept as it is. Move it away."
         raise LedgerError(msg)
-    if version != SCHEMA_VERSION:
+    known = readable_versions()
+    if version not in known:
         msg = (
-            f"Ledger {path} has schema version {version}, but this program reads version {SCHEMA_VERSION}; it is kept "
-            "as it is. Go on with the version of dpc_lightning that wrote it (see `versions` in summary.json)."
+            f"Ledger {path} has schema version {version}, but this program reads versions {known[0]} to {known[-1]}; "
+            "it is kept as it is. Go on with the version of dpc_lightning that wrote it (see `versions` in "
+            "summary.json)."
         )
         raise LedgerError(msg)
 
@@ -193,8 +189,13 @@ def _first_bytes(path: Path, count: int) -> bytes:
         return file.read(count)
 
 
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
+    if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return True
+    # a write-ahead log, or a journal that SQLite has just undone, may say other things than the file's first bytes
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    _check_kind(path, application, schema_version(connection))
+    return False
 
 
 def _set_journal(connection: sqlite3.Connection, path: Path) -> None:
@@ -227,53 +228,3 @@ def network_file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) ->
         if target.is_relative_to(mount) and len(mount.parts) >= len(best.parts):
             best, kind = mount, file_system
     return kind if kind in remote else None
-
-
-class WriterLock:
-    """Lets one process at a time write a ledger; it goes with the process, however that ends.
-
-    It is a write transaction held open in a small SQLite file beside the ledger. SQLite's locks belong to the process:
-    unlike those of `flock`, a worker forked off by a data loader does not inherit them and so cannot keep the ledger
-    of a killed run locked.
-
-    Args:
-        path: the ledger.
-
-    Raises:
-        LedgerError: at once, if another process (or another `Ledger` of this one) writes it; names the holder.
-    """
-
-    def __init__(self, path: Path) -> None:
-        lock = path.with_name(path.name + ".lock")
-        with ledger_errors(lock):
-            self._connection = sqlite3.connect(lock, isolation_level=None, timeout=0)
-        try:
-            with ledger_errors(lock):
-                self._take(path)
-        except LedgerError:
-            self._connection.close()
-            raise
-
-    def _take(self, path: Path) -> None:
-        connection = self._connection
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("PRAGMA busy_timeout=5000")  # someone who was refused may be reading our name
-            connection.execute("CREATE TABLE IF NOT EXISTS holder (name TEXT)")
-            connection.execute("DELETE FROM holder")
-            connection.execute("INSERT INTO holder VALUES (?)", (f"process {os.getpid()} on {socket.gethostname()}",))
-            connection.execute("COMMIT")
-            connection.execute("PRAGMA busy_timeout=0")
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                raise
-            holder = "another process"
-            with suppress(sqlite3.Error):
-                holder = (connection.execute("SELECT name FROM holder").fetchone() or [holder])[0]
-            msg = f"Ledger {path} is being written by {holder}: one run folder, one run. Wait for it to end."
-            raise LedgerError(msg) from error
-
-    def release(self) -> None:
-        """Let others write."""
-        self._connection.close()

@@ -29,6 +29,8 @@ class Settings:
     """How often a failing oracle is asked."""
     backoff_seconds: float = 1.0
     """Pause in seconds after its first failure; doubled after each further one."""
+    wait_seconds: float = 0.0
+    """How long to wait for another writer to close the file."""
 
     def __post_init__(self) -> None:
         """Check every range."""
@@ -41,9 +43,10 @@ class Settings:
         if not self.classes or not all(self.classes) or len(set(self.classes)) != len(self.classes):
             msg = f"Expected `classes` of a ledger to be distinct names, at least one, but got {self.classes!r}."
             raise LedgerError(msg)
-        if not self.backoff_seconds >= 0:
-            msg = f"Expected `backoff_seconds` of a ledger to be at least 0, but got {self.backoff_seconds!r}."
-            raise LedgerError(msg)
+        for name in ("backoff_seconds", "wait_seconds"):
+            if not getattr(self, name) >= 0:
+                msg = f"Expected `{name}` of a ledger to be at least 0, but got {getattr(self, name)!r}."
+                raise LedgerError(msg)
 
     def recorded(self) -> dict[str, int | list[str]]:
         """Give what the first row of a new ledger says."""

@@ -113,6 +113,9 @@ class LedgerView:
     @property
     def head(self) -> str:
         """Hash of the last row, 64 hexadecimal digits: it changes if any row before it does."""
+        return self._stored_head()
+
+    def _stored_head(self) -> str:
         found = self._fetch(
             "SELECT max(seq), hash FROM ("
             "SELECT seq, hash FROM (SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1) UNION ALL "

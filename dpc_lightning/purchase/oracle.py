@@ -44,6 +44,19 @@ class Oracle(ABC):
             LabelsPendingError: if people have been asked and have not answered yet.
         """
 
+    def label_round(self, indices: IntArray, round_number: int) -> LabelArray:  # noqa: ARG002  for those who override
+        """Give the labels of images that a round has bought; the ledger calls this. Here the round makes no difference.
+
+        Args:
+            indices: as of `label`.
+            round_number: the round, 0 or more. A round asked for twice has bought in several parts, or has not got an
+                answer on record yet.
+
+        Returns:
+            As `label`; an override may raise what `label` may.
+        """
+        return self.label(indices)
+
 
 class HiddenLabels(Oracle):
     """The simulated oracle: a table of all labels of the pool, which nothing else can reach.
@@ -170,14 +183,20 @@ def checked_labels(
     return table.astype(np.uint8)
 
 
-def ask(
-    oracle: Oracle, indices: IntArray, attempts: int, backoff_seconds: float, sleep: Callable[[float], None]
+def ask(  # noqa: PLR0917  all of them every time
+    oracle: Oracle,
+    indices: IntArray,
+    round_number: int,
+    attempts: int,
+    backoff_seconds: float,
+    sleep: Callable[[float], None],
 ) -> LabelArray:
     """Ask an oracle, and again after a pause if it fails.
 
     Args:
         oracle: who is asked.
         indices: `(n,)` int64.
+        round_number: the round that bought them.
         attempts: how often, at least 1.
         backoff_seconds: pause after the first failure; doubled after each further one.
         sleep: waits so many seconds.
@@ -191,7 +210,7 @@ def ask(
     """
     for attempt in range(1, attempts):
         try:
-            return oracle.label(indices.copy())
+            return oracle.label_round(indices.copy(), round_number)
         except (LabelsPendingError, OracleError):
             raise
         except Exception as error:  # noqa: BLE001  an oracle is somebody else's program and may fail in any way
@@ -199,7 +218,7 @@ def ask(
             logger.warning("The oracle failed (%s: %s); asking again in %g s.", type(error).__name__, error, pause)
             sleep(pause)
     try:
-        return oracle.label(indices.copy())
+        return oracle.label_round(indices.copy(), round_number)
     except (LabelsPendingError, OracleError):
         raise
     except Exception as error:

@@ -78,6 +78,10 @@ class PurchasePlan:
     """The rule that picks, for example `Badge` or `MeanEntropy`."""
     oracle: Oracle = field(default_factory=HiddenLabels)
     """Who answers what the label of a bought image is."""
+    oracle_attempts: int = 3
+    """How often a failing oracle is asked before the run stops; its next start asks for the same labels again."""
+    oracle_backoff_seconds: float = 1.0
+    """Pause in seconds after an oracle's first failure, doubled after each further one."""
     pseudo_labels: float | None = None
     """Train the models of the rounds also on unbought images for which every class has a probability of at least this
     value or at most one minus it, with these as labels. The ledger and the evaluation never see them. Null is off."""
@@ -90,6 +94,11 @@ class PurchasePlan:
         _at_least("pretrain_epochs", self.pretrain_epochs, 1)
         _at_least("round_epochs", self.round_epochs, 0)
         _at_least("max_rounds", self.max_rounds, 1)
+        _at_least("oracle_attempts", self.oracle_attempts, 1)
+        if not 0 <= self.oracle_backoff_seconds <= 3600:
+            got = self.oracle_backoff_seconds
+            msg = f"Expected `purchase.oracle_backoff_seconds` to be between 0 and 3600 seconds, but got {got}."
+            raise ConfigError(msg)
         if self.seconds is not None and not self.seconds > 0:
             msg = f"Expected `purchase.seconds` to be a positive number of seconds or null, but got {self.seconds}."
             raise ConfigError(msg)

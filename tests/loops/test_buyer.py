@@ -166,7 +166,7 @@ def test_labels_that_come_later_end_the_run_cleanly_and_the_next_start_goes_on(
     Service.reset(pending=2)
     command = words(small_root, tmp_path / "run", *SHORT, HONEST, *SERVICE)
     for _ in range(2):
-        assert main(command) == 0
+        assert main(command) == 3
         said = capfd.readouterr().err
         assert "with the experts: start the same command again" in said
         assert "Traceback" not in said

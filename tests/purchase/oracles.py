@@ -60,7 +60,9 @@ class Free(Scripted):
     simulated: ClassVar[bool] = True
 
 
-def open_ledger(path: Path, oracle: Oracle | None = None, budget: int = 5, pool_size: int = 20) -> Ledger:
+def open_ledger(
+    path: Path, oracle: Oracle | None = None, budget: int = 5, pool_size: int = 20, wait_seconds: float = 0.0
+) -> Ledger:
     """Open a ledger with the usual settings; pauses take no time."""
     return Ledger.open(
         path,
@@ -69,5 +71,6 @@ def open_ledger(path: Path, oracle: Oracle | None = None, budget: int = 5, pool_
         pool_size=pool_size,
         classes=CLASSES,
         pool_fingerprint=names,
+        wait_seconds=wait_seconds,
         sleep=lambda _: None,
     )

@@ -33,6 +33,58 @@ def test_verify_accepts_a_whole_ledger(finished_run: tuple[Path, Path], capsys: 
     assert "is whole" in capsys.readouterr().out
 
 
+def test_verify_checks_against_a_head_from_a_log(
+    finished_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    shutil.copy(finished_run[1] / "ledger.sqlite", run_dir)
+    assert main(["ledger", "show", str(run_dir)]) == 0
+    head = capsys.readouterr().out.split()[-1]
+    assert main(["ledger", "verify", str(run_dir)]) == 0
+    assert "without a head, rows cut off at the end go unseen" in capsys.readouterr().out
+    assert main(["ledger", "verify", str(run_dir), "--head", head.upper()]) == 0
+    assert f"also against the head given)\nhead {head}\n" in capsys.readouterr().out
+    tamper(run_dir, "DELETE FROM answers WHERE number = 12")
+    assert main(["ledger", "verify", str(run_dir)]) == 0  # a shorter chain is a chain
+    assert main(["ledger", "verify", str(run_dir), "--head", head]) == 2
+    assert f"no row has the hash {head}" in capsys.readouterr().err
+    for wrong in ("", "abc", head[:-1] + "g", head + "0"):
+        assert main(["ledger", "verify", str(run_dir), "--head", wrong]) == 2
+        assert "`--head` to be 64 hexadecimal digits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("summary", ["", "{", "[]", "{}", "7"])
+def test_a_broken_summary_is_named(
+    finished_run: tuple[Path, Path], tmp_path: Path, summary: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(finished_run[1] / "ledger.sqlite", tmp_path)
+    (tmp_path / "summary.json").write_text(summary)
+    assert main(["ledger", "verify", str(tmp_path)]) == 2
+    assert f"Expected {tmp_path / 'summary.json'} to be a summary" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["show", "export"])
+def test_altered_rows_are_not_shown(
+    finished_run: tuple[Path, Path], tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(finished_run[1] / "ledger.sqlite", tmp_path)
+    tamper(tmp_path, "UPDATE answers SET labels = '111111' WHERE number = 3")
+    assert main(["ledger", command, str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert "(answer to purchase 3) was changed" in said.err
+    assert not said.out
+
+
+def tamper(folder: Path, statement: str) -> None:
+    connection = sqlite3.connect(folder / "ledger.sqlite")
+    for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {trigger}")
+    assert connection.execute(statement).rowcount == 1
+    connection.commit()
+    connection.close()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -46,13 +98,7 @@ def test_verify_finds_what_was_changed(
 ) -> None:
     copy = tmp_path / "run"
     shutil.copytree(finished_run[1], copy)
-    connection = sqlite3.connect(copy / "ledger.sqlite")
-    triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for (trigger,) in triggers:
-        connection.execute(f"DROP TRIGGER {trigger}")
-    assert connection.execute(change).rowcount == 1
-    connection.commit()
-    connection.close()
+    tamper(copy, change)
     assert main(["ledger", "verify", str(copy)]) == 2
     assert str(copy / "ledger.sqlite") in capsys.readouterr().err
 

@@ -264,6 +264,7 @@ def test_other_classes_are_refused(path: Path, classes: tuple[str, ...]) -> None
         {"attempts": 0},
         {"backoff_seconds": -1},
         {"backoff_seconds": float("nan")},
+        {"wait_seconds": -1},
     ],
 )
 def test_wrong_settings_leave_no_file(path: Path, wrong: dict[str, Any]) -> None:

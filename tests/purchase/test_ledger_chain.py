@@ -108,3 +108,34 @@ def test_every_row_has_part_in_the_head(tmp_path: Path) -> None:
             assert ledger.buy(indices, round=1).tolist() == truth(indices).tolist()
             heads.add(ledger.head)
     assert len(heads) == 3
+
+
+def test_a_damaged_index_is_found_although_every_row_is_whole(path: Path) -> None:
+    """An event that a look-up by its kind does not find would be as good as gone."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        (sql,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'events_by_kind'").fetchone()
+        connection.execute("DELETE FROM sqlite_master WHERE name = 'events_by_kind'")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"{sql} WHERE kind <> 'stop'")  # an index that misses a row
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'events_by_kind'", (sql,))
+    with Ledger.read(path) as view:
+        assert view.events("stop") == [], "the damage does what is said of it"
+        with pytest.raises(
+            LedgerError, match=r"is damaged \(.*(missing from index|wrong # of entries).* kept as it is"
+        ):
+            view.verify()
+    with pytest.raises(LedgerError, match="is damaged"):
+        open_ledger(path, budget=9)
+
+
+@pytest.mark.parametrize("seq", ["NULL", "'x'", "X'00'", "2.5"])
+def test_a_row_whose_place_is_nonsense_is_an_error_of_ours(path: Path, seq: str) -> None:
+    """As a flipped bit may leave it: constraints do not hold in a damaged file."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'seq INTEGER NOT NULL', 'seq BLOB')")
+    tamper(path, f"UPDATE answers SET seq = {seq} WHERE number = 2")
+    with Ledger.read(path) as view, pytest.raises(LedgerError, match="is missing"):
+        view.verify()

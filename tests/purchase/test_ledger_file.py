@@ -44,13 +44,20 @@ def test_a_foreign_database_is_kept(path: Path) -> None:
     refused(path, "no ledger of this program")
 
 
-@pytest.mark.parametrize("version", [0, 2, 99])
+@pytest.mark.parametrize("version", [0, 3, 99])
 def test_another_version_is_kept(path: Path, version: int) -> None:
     open_ledger(path).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version={version}")
         connection.commit()
-    refused(path, f"schema version {version}, but this program reads version 1")
+    refused(path, f"schema version {version}, but this program reads versions 1 to 2")
+
+
+def test_a_damaged_schema_is_refused_although_sqlite_cannot_say_what_is_wrong(path: Path) -> None:
+    """The message of SQLite repeats the damaged text, which is then no text."""
+    open_ledger(path).close()
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE purchases", b"CREATE TABLE purch\xffses"))
+    refused(path, "no ledger, or damaged; it is kept as it is")
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.9])
@@ -91,14 +98,14 @@ def test_a_failed_start_leaves_the_ledger_free(path: Path) -> None:
 
 def test_a_second_writer_is_told_who_writes(path: Path) -> None:
     with open_ledger(path) as ledger:
-        with pytest.raises(LedgerError, match=r"is being written by process \d+ on "):
+        with pytest.raises(LedgerError, match=r"is in use by process \d+ on "):
             open_ledger(path)
         code = "from pathlib import Path; from tests.purchase.oracles import open_ledger; "
         code += f"open_ledger(Path({str(path)!r}))"
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert other.returncode == 1
         assert "LedgerError" in other.stderr
-        assert "is being written by process" in other.stderr
+        assert "is in use by process" in other.stderr
         assert ledger.buy([1], round=1).tolist() == truth([1]).tolist()
     open_ledger(path).close()
 

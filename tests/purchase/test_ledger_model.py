@@ -1,9 +1,10 @@
 """Any sequence of purchases, refusals, failures, crashes and reopenings, against a model of a few lines."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from dpc_lightning.acquisition.base import IntArray, LabelArray
 from dpc_lightning.errors import BudgetExceededError, InvalidIndexError, LabelsPendingError, LedgerError, OracleError
 from dpc_lightning.purchase.ledger import Ledger
+from dpc_lightning.purchase.ledger_file import LedgerConnection
 from dpc_lightning.purchase.oracle import Oracle
 from tests.purchase.oracles import open_ledger, truth
 
@@ -37,6 +39,43 @@ class Moody(Oracle):
             raise ProcessDiedError
         labels = truth(indices)
         return labels[1:] if self.mood == "short" else labels
+
+
+class Dying:
+    """A connection whose process dies at its n-th statement, before or after that is carried out, and stays dead."""
+
+    def __init__(self, connection: LedgerConnection, statements: int, *, done: bool) -> None:
+        self._connection = connection
+        self._left, self._done = statements, done
+        self.dead = False
+
+    def _statement(self, name: str, *words: Any) -> Any:
+        if self.dead:
+            raise ProcessDiedError
+        self._left -= 1
+        self.dead = self._left <= 0
+        if self.dead and not self._done:
+            raise ProcessDiedError
+        result = getattr(self._connection, name)(*words)
+        if self.dead:
+            raise ProcessDiedError
+        return result
+
+    def execute(self, *words: Any) -> Any:
+        return self._statement("execute", *words)
+
+    def executemany(self, *words: Any) -> Any:
+        return self._statement("executemany", *words)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def is_at(self, path: Path) -> bool:
+        return self._connection.is_at(path)
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
 
 
 MOODS = {"down": OracleError, "short": OracleError, "pending": LabelsPendingError, "dead": ProcessDiedError}
@@ -102,6 +141,34 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.reopen_file()
             self.budget, self.pool = before
         self.ledger = self.reopen_file()
+
+    @rule()
+    def second_writer(self) -> None:
+        """Refused while the first has the file open, and without any effect on it."""
+        head = self.ledger.head
+        with pytest.raises(LedgerError, match="in use by process"):
+            self.reopen_file()
+        assert self.ledger.head == head
+
+    @rule(
+        wanted=st.lists(st.integers(0, 16), max_size=6, unique=True), statements=st.integers(1, 9), done=st.booleans()
+    )
+    def crash_inside(self, wanted: list[int], statements: int, done: bool) -> None:
+        """The process dies at some statement of a purchase: each transaction is carried out whole, or not at all."""
+        self.oracle.mood = "good"
+        dying = Dying(self.ledger._connection, statements, done=done)
+        self.ledger._connection = cast("LedgerConnection", dying)
+        with suppress(ProcessDiedError, BudgetExceededError, InvalidIndexError):
+            self.ledger.buy(wanted, round=2)
+        self.ledger._connection.close()
+        self.ledger._lock.release()
+        self.ledger = self.reopen_file()
+        new = [index for index in wanted if index not in self.bought]
+        charged = self.ledger.purchases().index.tolist() + self.ledger.unanswered.tolist()
+        assert charged in (self.bought, self.bought + new)
+        answered = len(self.ledger.purchases())
+        assert answered in {self.answered, len(self.bought), len(charged)}
+        self.bought, self.answered = charged, answered
 
     @rule()
     def crash(self) -> None:

@@ -120,7 +120,7 @@ def test_can_be_named_on_the_command_line(words: Sequence[str]) -> None:
 
 def test_a_failing_oracle_is_asked_again_with_longer_pauses() -> None:
     oracle, pauses = Scripted(TimeoutError("slow"), ValueError("odd")), list[float]()
-    assert ask(oracle, np.array([6]), 3, 2.0, pauses.append).tolist() == [[1, 1, 0]]
+    assert ask(oracle, np.array([6]), 1, 3, 2.0, pauses.append).tolist() == [[1, 1, 0]]
     assert oracle.asked == [[6], [6], [6]]
     assert pauses == [2.0, 4.0]
 
@@ -128,7 +128,7 @@ def test_a_failing_oracle_is_asked_again_with_longer_pauses() -> None:
 def test_an_oracle_that_keeps_failing_is_given_up() -> None:
     oracle, pauses = Scripted(*[TimeoutError("line is down")] * 9), list[float]()
     with pytest.raises(OracleError, match="failed 4 times, last with TimeoutError: line is down") as caught:
-        ask(oracle, np.array([6]), 4, 1.0, pauses.append)
+        ask(oracle, np.array([6]), 1, 4, 1.0, pauses.append)
     assert isinstance(caught.value.__cause__, TimeoutError)
     assert len(oracle.asked) == 4
     assert pauses == [1, 2, 4]
@@ -138,5 +138,5 @@ def test_an_oracle_that_keeps_failing_is_given_up() -> None:
 def test_what_will_not_change_is_not_tried_again(error: BaseException) -> None:
     oracle = Scripted(error)
     with pytest.raises(type(error)):
-        ask(oracle, np.array([6]), 3, 1.0, lambda _: pytest.fail("paused"))
+        ask(oracle, np.array([6]), 1, 3, 1.0, lambda _: pytest.fail("paused"))
     assert len(oracle.asked) == 1
