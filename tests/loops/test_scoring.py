@@ -1,13 +1,12 @@
 """Scoring: each image once, whatever the shares; the model is left as it was."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning.pytorch.strategies.strategy import Strategy
 from torch import Tensor
 
 from dpc_lightning.loops.scoring import ImageScores, score_images
@@ -100,29 +99,7 @@ def test_an_empty_set_has_no_scores(module: MultiLabelClassifier, images: Tensor
     assert found.embeddings.shape == (0, module.embedding_dim)
 
 
-class OtherRank(SingleDeviceStrategy):
-    """A strategy whose other rank has scored the other rows."""
-
-    def __init__(self, other: list[Tensor]) -> None:
-        super().__init__()
-        self.other = other
-
-    def reduce(self, tensor: Any, *args: Any, reduce_op: Literal["sum"] | Any = "mean", **kwargs: Any) -> Any:
-        assert reduce_op == "sum"
-        return tensor + self.other.pop(0)
-
-
-def test_the_tables_of_all_ranks_are_added(module: MultiLabelClassifier, images: Tensor) -> None:
-    whole = scored(module, images, [list(range(COUNT))])
-    half = torch.arange(COUNT) % 2
-    other = [
-        half.float(),
-        torch.from_numpy(whole.logits) * half[:, None],
-        torch.from_numpy(whole.embeddings) * half[:, None],
-    ]
-    strategy: Strategy = OtherRank(other)
+def test_batches_are_counted_as_they_are_scored(module: MultiLabelClassifier, images: Tensor) -> None:
     counted: list[int] = []
-    found = scored(module, images, [[0, 2, 4], [6, 8, 10]], strategy=strategy, on_batch=counted.append)
-    np.testing.assert_allclose(found.logits, whole.logits, atol=1e-4)
-    np.testing.assert_allclose(found.embeddings, whole.embeddings, atol=1e-4)
-    assert counted == [3, 3]
+    scored(module, images, [[*range(4)], [*range(4, 8)], [*range(8, COUNT)]], on_batch=counted.append)
+    assert counted == [4, 4, 3]
