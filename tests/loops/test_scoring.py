@@ -1,6 +1,10 @@
 """Scoring: each image once, whatever the shares; the model is left as it was."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,7 @@ from torch import Tensor
 from dpc_lightning.loops.scoring import ImageScores, score_images
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.recipe import Pipeline, Recipe
+from tests.rank_scoring import RULES, WORLDS
 
 COUNT = 11
 
@@ -103,3 +108,22 @@ def test_batches_are_counted_as_they_are_scored(module: MultiLabelClassifier, im
     counted: list[int] = []
     scored(module, images, [[*range(4)], [*range(4, 8)], [*range(8, COUNT)]], on_batch=counted.append)
     assert counted == [4, 4, 3]
+
+
+def test_from_one_checkpoint_any_number_of_ranks_picks_the_same(
+    finished_run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Real processes, a shipped network with BatchNorm; 50 images in batches of 6, and then one image for all ranks."""
+    command = [sys.executable, "-m", "tests.rank_scoring", str(finished_run[1]), str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], env=os.environ, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    one, *others = (np.load(tmp_path / f"{world}.npz") for world in WORLDS)
+    assert one["logits"].shape == (50, 6)
+    assert one["last_logits"].shape == (1, 6)
+    assert {type(rule).__name__ for rule in RULES} <= set(one)
+    assert len({tuple(one[type(rule).__name__]) for rule in RULES}) == len(RULES)
+    for other in others:
+        for name in one:
+            assert one[name].tobytes() == other[name].tobytes(), name
