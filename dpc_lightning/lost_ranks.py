@@ -1,6 +1,6 @@
 """What a rank does when another one is gone: it ends soon, and says what to do.
 
-A rank that waits for a lost one is told so by gloo at once, and by NCCL late. Launchers end the ranks that they started:
+A rank that waits for a lost one is told so by gloo at once, by NCCL late. Launchers end the ranks that they started:
 torchrun always does, Lightning's when one of its children is lost. Nobody ends the children of a launcher that is lost
 itself, and a rank that scores or picks does not notice: so each rank watches the process that has started it.
 """

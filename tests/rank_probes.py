@@ -50,7 +50,7 @@ class TinyLinear(nn.Module):
         return self.forward_head(self.forward_features(images))
 
 
-@register_model  # type: ignore[untyped-decorator]  # timm is not typed
+@register_model
 def dpc_test_tiny_linear(
     pretrained: bool = False, num_classes: int = 6, in_chans: int = 3, **settings: object
 ) -> TinyLinear:

@@ -32,10 +32,10 @@ def judge(run_dir: RunDir, out: Path, rank: int, world: int) -> None:
     module.on_load_checkpoint(checkpoint)
     module.load_state_dict(checkpoint["state_dict"])
     for buffer in module.buffers():  # as after training steps, which make those of BatchNorm differ from rank to rank
-        buffer += rank
+        buffer.add_(rank)
     trainer.validate(module, datamodule=data, verbose=False)
     for buffer in module.buffers():
-        buffer += rank
+        buffer.add_(rank)
     view = trainer.purchase_loop.buyer._view(data, module, NEEDS, 1)
     data.set_bought(np.arange(len(data.pool) - 1), np.zeros((len(data.pool) - 1, module.num_classes)))
     single = trainer.purchase_loop.buyer._view(data, module, NEEDS, 2)  # one image, so ranks without any

@@ -4,14 +4,10 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import torch
@@ -23,15 +19,8 @@ from dpc_lightning.models.recipe import Recipe
 from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.trainer import PurchaseTrainer
 from tests.rank_probes import FAIL, SLEEP
+from tests.rank_processes import Started, alive, start, torchrun
 from tests.small_run import fit, purchases, words
-
-HERE = Path(__file__).parents[1]
-
-
-def torchrun(ranks: int) -> tuple[str, ...]:
-    """Words after `python` that start so many processes of this package."""
-    return ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}", "-m", "dpc_lightning")
-
 
 TORCHRUN = torchrun(2)
 ODD = (
@@ -48,75 +37,6 @@ HALF_BATCHES = ("--model.batch_size=16", "--evaluate.batch_size=16")
 EVERY_STEP = ("--checkpoint_every=1",)
 STATE = "--trainer.callbacks=tests.rank_probes.RankState"
 PHASES = ["pretrain", "round_1", "round_2", "evaluate"]
-
-
-class Started:
-    """Python with these words as a process; nothing of it outlives the block."""
-
-    def __init__(self, *command: str, **environ: str) -> None:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("LOCAL_", "DPC_"))}
-        self._said = TemporaryFile("w+")
-        self._process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=HERE,
-            env=inherited | {"OMP_NUM_THREADS": "1"} | environ,
-            stdout=self._said,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)  # torchrun's ranks are in groups of their own: it ends them
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(40)
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._said.close()
-
-    def wait_for(self, reached: Callable[[], bool], seconds: float = 90) -> None:
-        """Wait until it has come so far."""
-        deadline = time.monotonic() + seconds
-        while not reached():
-            assert self._process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.05)
-
-    def end(self, seconds: float) -> tuple[int, str]:
-        """Wait for its end; gives the exit status and everything it said."""
-        try:
-            status = self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            pytest.fail(f"still running after {seconds} s:\n{self.said}")
-        time.sleep(0.2)  # a rank that another process than this one has started may end a moment later
-        for _ in range(20):
-            if not self._left():
-                break
-            time.sleep(0.2)
-        return status, self.said
-
-    @property
-    def said(self) -> str:
-        """Everything it has said."""
-        self._said.seek(0)
-        return self._said.read()
-
-    def _left(self) -> bool:
-        try:
-            os.killpg(self._process.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
-
-
-def start(*command: str, seconds: float = 120, **environ: str) -> tuple[int, str]:
-    """Run Python with these words to its end; gives the exit status and everything it said."""
-    with Started(*command, **environ) as started:
-        return started.end(seconds)
 
 
 def states(run_dir: Path, rank: int) -> list[dict[str, Any]]:
@@ -183,14 +103,6 @@ def kill_a_rank(command: Sequence[str], run_dir: Path, step: int, *, victim: int
     return said
 
 
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be asked for its status does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def same_ends(run_dir: Path, whole: Path) -> None:
     """Compare what each rank had at the end of each phase, and the purchases, with a run that was not killed."""
     for rank in range(2):
@@ -225,7 +137,7 @@ def test_after_a_kill_the_same_command_ends_as_if_there_had_been_none(
 def test_a_run_goes_on_with_another_number_of_ranks(
     two_ranks: tuple[Path, Path], killed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], world: int
 ) -> None:
-    """It was killed after a step of both ranks, 32 of 48 images: one rank has a step to go, four begin the epoch anew."""
+    """Killed after a step of both ranks, 32 of 48 images: one rank has a step to go, four begin the epoch anew."""
     root, whole = two_ranks
     run_dir = Path(shutil.copytree(killed, tmp_path / "run"))
     command = words(root, run_dir, *ODD, *HALF_BATCHES, *EVERY_STEP, STATE)

@@ -7,10 +7,11 @@ watched by `tests/loops/test_lightning_contract.py`, which says what to read aga
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.loop import _Loop
+from lightning.pytorch.loops.progress import _ProcessedTracker
 from lightning.pytorch.trainer import Trainer
 
 from dpc_lightning.data.loaders import ResumableLoader
@@ -122,15 +123,18 @@ class PhasedFitLoop(_FitLoop):
     def _take_up_epoch(self, loader: ResumableLoader) -> None:
         batches = self.epoch_loop.batch_progress
         done = int(self.max_batches) if batches.is_last_batch else loader.done
-        if done == batches.current.ready:
+        change = done - batches.current.ready
+        if not change:
             return
         if done:
-            batches.current.completed += done - batches.current.ready
-            batches.current.ready = batches.current.started = batches.current.processed = done
+            place = cast("_ProcessedTracker", batches.current)
+            place.ready = place.started = place.processed = done
+            place.completed += change  # it lags behind while a batch ends
         else:  # less than one step of all ranks was done: the epoch begins anew
             self.restarting = False
-            for progress in (self.epoch_progress.current, self.epoch_progress.total):
-                progress.ready = progress.started = progress.completed = progress.processed
+            for epochs in (self.epoch_progress.current, self.epoch_progress.total):
+                begun = cast("_ProcessedTracker", epochs)
+                begun.ready = begun.started = begun.completed = begun.processed
 
     def _clear(self) -> None:
         """Forget the progress of the phase before, but for the step count. Comes before schedulers ask for lengths."""

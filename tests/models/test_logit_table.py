@@ -16,8 +16,10 @@ class Ranks(SingleDeviceStrategy):
 
     def reduce(self, tensor: object, *args: object, **kwargs: object) -> Tensor:
         assert isinstance(tensor, Tensor)
-        operations = {"max": torch.maximum, "min": torch.minimum, "sum": torch.add}
-        return operations[str(kwargs["reduce_op"])](tensor, self.others.pop(0))
+        other = self.others.pop(0)
+        if kwargs["reduce_op"] == "sum":
+            return tensor + other
+        return torch.maximum(tensor, other) if kwargs["reduce_op"] == "max" else torch.minimum(tensor, other)
 
 
 def _table(rows: list[int]) -> LogitTable:
