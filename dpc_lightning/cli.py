@@ -126,6 +126,7 @@ class PurchaseCLI(LightningCLI):
         threads = self._group(self.config)["threads"]
         if threads is not None:
             torch.set_num_threads(threads)
+            os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # or Lightning's launcher sets a number of its own
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> PurchaseTrainer:

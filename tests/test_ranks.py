@@ -212,9 +212,15 @@ def test_a_float64_model_without_batchnorm_buys_the_same_on_1_2_and_4_ranks(tmp_
         assert [state["step"] for state in ranks[0]] == [state["step"] for state in one]
 
 
-def test_a_pool_smaller_than_the_ranks_is_bought_whole(tmp_path: Path) -> None:
+def test_a_pool_smaller_than_the_ranks_is_bought_whole_in_mixed_precision_too(tmp_path: Path) -> None:
     few = ("--data.generator.unlabelled=1", "--data.generator.test=3", "--data.generator.validation=3")
-    more = ("--purchase.rounds=1", "--purchase.pretrain_epochs=1", "--evaluate.epochs=1", STATE)
+    more = (
+        "--purchase.rounds=1",
+        "--purchase.pretrain_epochs=1",
+        "--evaluate.epochs=1",
+        STATE,
+        "--trainer.precision=bf16-mixed",
+    )
     status, said = start(*TORCHRUN, *words(tmp_path / "data", tmp_path / "run", *few, *more))
     assert status == 0, said
     assert states(tmp_path / "run", 0) == states(tmp_path / "run", 1)

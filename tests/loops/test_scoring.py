@@ -1,5 +1,6 @@
 """Scoring: each image once, whatever the shares; the model is left as it was."""
 
+import json
 import os
 import subprocess
 import sys
@@ -110,15 +111,21 @@ def test_batches_are_counted_as_they_are_scored(module: MultiLabelClassifier, im
     assert counted == [4, 4, 3]
 
 
-def test_from_one_checkpoint_any_number_of_ranks_picks_the_same(
-    finished_run: tuple[Path, Path], tmp_path: Path
-) -> None:
-    """Real processes, a shipped network with BatchNorm; 50 images in batches of 6, and then one image for all ranks."""
-    command = [sys.executable, "-m", "tests.rank_scoring", str(finished_run[1]), str(tmp_path)]
+def program(module: str, *words: str) -> str:
+    """Run a program of this repository in a process of its own; gives what it printed."""
+    command = [sys.executable, "-m", module, *words]
     done = subprocess.run(
         command, cwd=Path(__file__).parents[2], env=os.environ, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_from_one_checkpoint_any_number_of_ranks_picks_the_same(
+    finished_run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Real processes, a shipped network with BatchNorm; 50 images in batches of 6, and then one image for all ranks."""
+    program("tests.rank_scoring", str(finished_run[1]), str(tmp_path))
     one, *others = (np.load(tmp_path / f"{world}.npz") for world in WORLDS)
     assert one["logits"].shape == (50, 6)
     assert one["last_logits"].shape == (1, 6)
@@ -127,3 +134,13 @@ def test_from_one_checkpoint_any_number_of_ranks_picks_the_same(
     for other in others:
         for name in one:
             assert one[name].tobytes() == other[name].tobytes(), name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process from /proc")
+def test_memory_grows_by_what_was_asked_for_and_not_by_the_images() -> None:
+    """The images of this pool would be 8 times the logits."""
+    logits, both = map(json.loads, program("benchmarks.scoring_memory", "--images", "300000", "--json").splitlines())
+    assert logits["asked"] == 300_000 * 6 * 4
+    assert both["asked"] == 300_000 * (6 + 64) * 4
+    assert logits["factor"] < 4
+    assert both["factor"] < 1.5
