@@ -49,7 +49,7 @@ class Started:
             self._process.wait()
         self._said.close()
 
-    def wait_for(self, reached: Callable[[], bool], seconds: float = 90) -> None:
+    def wait_for(self, reached: Callable[[], bool], seconds: float = 240) -> None:
         """Wait until it has come so far."""
         deadline = time.monotonic() + seconds
         while not reached():
@@ -84,7 +84,7 @@ class Started:
         return True
 
 
-def start(*command: str, seconds: float = 120, **environ: str) -> tuple[int, str]:
+def start(*command: str, seconds: float = 300, **environ: str) -> tuple[int, str]:
     """Run Python with these words to its end; gives the exit status and everything it said."""
     with Started(*command, **environ) as started:
         return started.end(seconds)
