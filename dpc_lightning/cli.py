@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
 from dpc_lightning.errors import ConfigError, RunDirError
+from dpc_lightning.lost_ranks import PARENT, StarterWatch, name_lost_ranks
 from dpc_lightning.metrics_file import MetricsFile
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.recipe import Pipeline
@@ -125,6 +126,7 @@ class PurchaseCLI(LightningCLI):
         threads = self._group(self.config)["threads"]
         if threads is not None:
             torch.set_num_threads(threads)
+            os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # or Lightning's launcher sets a number of its own
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> PurchaseTrainer:
@@ -216,7 +218,12 @@ def run(words: Sequence[str]) -> RunDir | None:
         The folder of a finished `fit`, on the process that prints; None for every other.
     """
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
-    with warnings.catch_warnings():
+    watch = StarterWatch.of(os.environ)
+    if watch is not None:
+        watch.start()
+    elif "LOCAL_RANK" not in os.environ:
+        os.environ[PARENT] = str(os.getpid())  # for the ranks that Lightning's launcher may start
+    with warnings.catch_warnings(), name_lost_ranks():
         # Lightning 2.6.6 asks torch in a way that torch 2.15 deprecates: nothing that a user can mend
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
         done = PurchaseCLI(words)

@@ -11,6 +11,7 @@ DpcError
 │   ├── LedgerError            the ledger is corrupt, foreign or of another version
 │   └── OracleError            the oracle failed or gave labels of a wrong shape
 ├── AcquisitionError  a rule was given, or gave, something that is no pool or no pick
+├── RankLostError     another process of the run is gone; the same command goes on
 ├── PreemptedError    the process was asked to end; the same command goes on
 └── LabelsPendingError  people have been asked and have not answered yet; start again later
 ```
@@ -28,6 +29,7 @@ __all__ = [
     "OracleError",
     "PreemptedError",
     "PurchaseError",
+    "RankLostError",
     "RunDirError",
 ]
 
@@ -70,6 +72,10 @@ class OracleError(PurchaseError):
 
 class AcquisitionError(DpcError, ValueError):
     """An acquisition got a pool that it cannot work on, or returned something that is not a valid pick."""
+
+
+class RankLostError(DpcError):
+    """Another process of a run on several ranks has ended or cannot be reached any more."""
 
 
 class PreemptedError(DpcError):

@@ -1,6 +1,7 @@
 """The trainer whose fit loop buys."""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from dpc_lightning.metrics_file import MetricsFile
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.plan import PurchasePlan
 from dpc_lightning.run_dir import RunDir
-from dpc_lightning.trainer_settings import refuse_callbacks, refuse_settings, refuse_strategy
+from dpc_lightning.trainer_settings import refuse_callbacks, refuse_precision, refuse_settings, refuse_strategy
 
 __all__ = ["PurchaseTrainer"]
 
@@ -51,11 +52,14 @@ class PurchaseTrainer(Trainer):
         )
         kwargs |= _devices_of_torchrun(kwargs, os.environ)
         try:
-            super().__init__(**kwargs)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU")  # refused below
+                super().__init__(**kwargs)
         except (MisconfigurationException, ValueError, ImportError) as error:
             msg = f"Lightning's trainer refuses a setting of the group `trainer:`: {error}"
             raise ConfigError(msg) from error
         refuse_strategy(self.strategy)
+        refuse_precision(kwargs, self.accelerator)
 
     @classmethod
     def with_purchase(

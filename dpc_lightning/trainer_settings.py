@@ -5,7 +5,8 @@ from typing import Any
 
 from lightning.pytorch import Callback
 from lightning.pytorch import callbacks as stock
-from lightning.pytorch.strategies import Strategy
+from lightning.pytorch.accelerators import Accelerator, CPUAccelerator
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
 
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.cost_meter import CostMeter
@@ -17,7 +18,7 @@ from dpc_lightning.callbacks.step_seed import StepSeed
 from dpc_lightning.callbacks.weight_averaging import WeightAveraging
 from dpc_lightning.errors import ConfigError
 
-__all__ = ["refuse_callbacks", "refuse_settings", "refuse_strategy"]
+__all__ = ["refuse_callbacks", "refuse_precision", "refuse_settings", "refuse_strategy"]
 
 EPOCHS = "set `purchase.pretrain_epochs`, `purchase.round_epochs` and `evaluate.epochs`"
 
@@ -58,6 +59,14 @@ ALWAYS_THERE: dict[type[Callback], str] = {
 }
 
 
+SPLIT_WEIGHTS: dict[str, type[Strategy]] = {
+    "fsdp": FSDPStrategy,
+    "deepspeed": DeepSpeedStrategy,
+    "model_parallel": ModelParallelStrategy,
+}
+"""How the names begin, and the classes, of strategies under which no rank holds the whole network."""
+
+
 def refuse_settings(settings: Mapping[str, Any]) -> None:
     """Refuse arguments of `Trainer` that a loop of phases makes meaningless.
 
@@ -88,10 +97,40 @@ plan: set `purchase.seconds`: Lightning's timer starts again in every phase.
     if settings.get("barebones"):
         msg = "`trainer.barebones` is true, but a run lives from its callbacks: leave it out."
         raise ConfigError(msg)
+    _refuse_split_weights(settings.get("strategy"))
     if settings.get("sync_batchnorm"):
         msg = (
             "`trainer.sync_batchnorm` is true, but what Lightning puts in place of timm's normalisation layers lacks "
             "their activations, which makes it another network: leave it out, and give each rank larger batches."
+        )
+        raise ConfigError(msg)
+
+
+def _refuse_split_weights(strategy: object) -> None:
+    for name, kind in SPLIT_WEIGHTS.items():
+        if isinstance(strategy, kind) or (isinstance(strategy, str) and strategy.startswith((name, kind.__name__))):
+            msg = (
+                f"`trainer.strategy` {kind.__name__} shares the weights of one network out to the ranks when a fit "
+                "begins, but each phase here builds its network anew, scores by the whole of it on every rank, and "
+                "saves it whole. Use `ddp`: the networks of this package fit on one device."
+            )
+            raise ConfigError(msg)
+
+
+def refuse_precision(settings: Mapping[str, Any], accelerator: Accelerator) -> None:
+    """Refuse a precision in whose place Lightning would take another.
+
+    Args:
+        settings: the arguments of `Trainer` that are given.
+        accelerator: what Lightning made of `trainer.accelerator`.
+
+    Raises:
+        ConfigError: naming what to use in its place.
+    """
+    if str(settings.get("precision")) in {"16", "16-mixed"} and isinstance(accelerator, CPUAccelerator):
+        msg = (
+            "`trainer.precision` is 16-mixed, but torch has no float16 training on a CPU: give `bf16-mixed` or "
+            "`32-true`, or train on a GPU."
         )
         raise ConfigError(msg)
 

@@ -13,7 +13,9 @@ from dpc_lightning.__main__ import main
 from dpc_lightning.callbacks.phase_callback import PhaseCallback
 from dpc_lightning.purchase.plan import Phase
 from tests.rank_probes import FAIL
+from tests.rank_processes import start, torchrun
 from tests.small_run import purchases, words
+from tests.test_ranks import states
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -88,4 +90,34 @@ def test_a_run_on_a_gpu_goes_on_after_an_error(
     assert main(words(small_root, tmp_path / "run", *more)) == 2
     monkeypatch.delenv(FAIL)
     assert main(words(small_root, tmp_path / "run", *more)) == 0
+    assert len(purchases(tmp_path / "run")) == 12
+
+
+@pytest.mark.gpu
+@NEEDS_GPU
+def test_one_rank_of_ddp_on_nccl_is_the_run_without_it(small_root: Path, tmp_path: Path) -> None:
+    """All that one GPU can show of NCCL: the wrapper, broadcasts and reductions. Sending scores needs two."""
+    more = ("--trainer.accelerator=gpu", "--trainer.devices=1")
+    ends: list[list[Any]] = []
+    for name, strategy in (("bare", "auto"), ("ddp", "ddp")):
+        run_dir = tmp_path / name
+        state = "--trainer.callbacks=tests.rank_probes.RankState"
+        status, said = start(
+            "-m", "dpc_lightning", *words(small_root, run_dir, *more, f"--trainer.strategy={strategy}", state)
+        )
+        assert status == 0, said
+        assert ("distributed_backend=nccl" in said) is (strategy == "ddp")
+        ends.append([(line["phase"], line["step"]) for line in states(run_dir, 0)])
+        assert len({row["index"] for row in purchases(run_dir)}) == 12
+    assert ends[0] == ends[1]
+    first = [{row["index"] for row in purchases(tmp_path / name) if row["round"] == "1"} for name in ("bare", "ddp")]
+    assert len(first[0] & first[1]) > 0  # kernels on a GPU do not add in a fixed order, so not all need to agree
+
+
+@pytest.mark.gpu
+@NEEDS_GPU
+def test_one_rank_under_torchrun_on_nccl(small_root: Path, tmp_path: Path) -> None:
+    command = words(small_root, tmp_path / "run", "--trainer.accelerator=gpu", "--trainer.strategy=ddp")
+    status, said = start(*torchrun(1), *command)
+    assert status == 0, said
     assert len(purchases(tmp_path / "run")) == 12

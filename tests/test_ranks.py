@@ -2,10 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from dpc_lightning.models.backbone import build_network
 from dpc_lightning.models.recipe import Recipe
 from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.trainer import PurchaseTrainer
-from tests.rank_probes import FAIL
+from tests.rank_probes import FAIL, SLEEP
+from tests.rank_processes import Started, alive, start, torchrun
 from tests.small_run import fit, purchases, words
 
-HERE = Path(__file__).parents[1]
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "dpc_lightning")
+TORCHRUN = torchrun(2)
 ODD = (
     "--data.generator.training=41",
     "--data.generator.unlabelled=51",
@@ -34,30 +34,9 @@ ODD = (
 )
 """No split can be shared evenly by two ranks."""
 HALF_BATCHES = ("--model.batch_size=16", "--evaluate.batch_size=16")
+EVERY_STEP = ("--checkpoint_every=1",)
 STATE = "--trainer.callbacks=tests.rank_probes.RankState"
 PHASES = ["pretrain", "round_1", "round_2", "evaluate"]
-
-
-def start(*command: str, seconds: float = 120, **environ: str) -> tuple[int, str]:
-    """Run Python with these words; gives the exit status and everything it said. Nothing of it outlives this call."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("LOCAL_", "DPC_LIGHTNING_"))}
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=HERE,
-        env=inherited | {"OMP_NUM_THREADS": "1"} | environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    with process:
-        try:
-            said, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            said, _ = process.communicate()
-            pytest.fail(f"still running after {seconds} s:\n{said}")
-    return process.returncode, said
 
 
 def states(run_dir: Path, rank: int) -> list[dict[str, Any]]:
@@ -109,19 +88,95 @@ def test_steps_are_those_of_one_rank_with_twice_the_batch(two_ranks: tuple[Path,
     assert one[0]["weights"] != two[0]["weights"]
 
 
-def test_lightnings_own_launcher_gives_the_same_run(two_ranks: tuple[Path, Path], tmp_path: Path) -> None:
-    root, run_dir = two_ranks
-    own = ("--trainer.strategy=ddp", "--trainer.devices=2")
-    status, said = start("-m", "dpc_lightning", *words(root, tmp_path / "run", *ODD, *HALF_BATCHES, STATE, *own))
+def kill_a_rank(command: Sequence[str], run_dir: Path, step: int, *, victim: int, sleeper: int) -> str:
+    """Kill a rank when both have come to a step, before which one sleeps; gives what was said until all had ended."""
+    pids = [run_dir / f"pid_{rank}_at_{step}" for rank in range(2)]
+    with Started(*command, **{SLEEP: f"{sleeper} {step}"}) as started:
+        started.wait_for(lambda: all(pid.exists() and pid.read_text() for pid in pids))
+        since = time.monotonic()
+        os.kill(int(pids[victim].read_text()), signal.SIGKILL)
+        status, said = started.end(60)
+    assert status not in (0, 75)
+    assert time.monotonic() - since < 60
+    assert not any(alive(int(pid.read_text())) for pid in pids)
+    assert not (run_dir / "summary.json").exists()
+    return said
+
+
+def same_ends(run_dir: Path, whole: Path) -> None:
+    """Compare what each rank had at the end of each phase, and the purchases, with a run that was not killed."""
+    for rank in range(2):
+        ends = {state["phase"]: state for state in states(run_dir, rank)}
+        assert [ends[name] for name in PHASES] == states(whole, rank)
+    assert purchases(run_dir) == purchases(whole)
+
+
+@pytest.fixture(scope="module")
+def killed(two_ranks: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of which first rank 1 was killed in pretraining, then rank 0 within the epoch of round 1."""
+    run_dir = tmp_path_factory.mktemp("killed") / "run"
+    command = (*TORCHRUN, *words(two_ranks[0], run_dir, *ODD, *HALF_BATCHES, *EVERY_STEP, STATE))
+    assert "SIGKILL" in kill_a_rank(command, run_dir, 3, victim=1, sleeper=1)
+    said = kill_a_rank(command, run_dir, 5, victim=0, sleeper=0)
+    assert "error: Another rank has ended or cannot be reached any more" in said
+    assert "Traceback" not in said.partition("torch/distributed/elastic")[0]
+    return run_dir
+
+
+def test_after_a_kill_the_same_command_ends_as_if_there_had_been_none(
+    two_ranks: tuple[Path, Path], killed: Path, tmp_path: Path
+) -> None:
+    root, whole = two_ranks
+    run_dir = Path(shutil.copytree(killed, tmp_path / "run"))
+    status, said = start(*TORCHRUN, *words(root, run_dir, *ODD, *HALF_BATCHES, *EVERY_STEP, STATE))
     assert status == 0, said
-    assert states(tmp_path / "run", 0) == states(tmp_path / "run", 1) == states(run_dir, 0)
-    assert (tmp_path / "run" / "summary.json").exists()
+    same_ends(run_dir, whole)
 
 
-def test_an_error_on_rank_0_ends_both_and_the_same_command_goes_on(
+@pytest.mark.parametrize("world", [1, 4])
+def test_a_run_goes_on_with_another_number_of_ranks(
+    two_ranks: tuple[Path, Path], killed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], world: int
+) -> None:
+    """Killed after a step of both ranks, 32 of 48 images: one rank has a step to go, four begin the epoch anew."""
+    root, whole = two_ranks
+    run_dir = Path(shutil.copytree(killed, tmp_path / "run"))
+    command = words(root, run_dir, *ODD, *HALF_BATCHES, *EVERY_STEP, STATE)
+    status, said = (main(command), capfd.readouterr().err) if world == 1 else start(*torchrun(world), *command)
+    assert status == 0, said
+    for wrong in ("error", "Traceback", "Warning"):
+        assert wrong not in said
+    ends = [[state for state in states(run_dir, rank) if state["world"] == world] for rank in range(world)]
+    assert [state["phase"] for state in ends[0]] == PHASES[1:]
+    assert all(other == ends[0] for other in ends)
+    steps = {1: [6, 10, 14], 4: [6, 7, 8]}  # of pretraining 4, and of round 1 1 on two ranks
+    assert [state["step"] for state in ends[0]] == steps[world]
+    bought = [row["index"] for row in purchases(run_dir)]
+    assert bought[:7] == [row["index"] for row in purchases(whole)][:7]
+    assert len(set(bought)) == len(bought) == 13
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert [phase["epochs"] for phase in summary["phases"]] == [2, 1, 1, 1]
+    assert summary["hardware"]["ranks"] == world
+
+
+def test_under_lightnings_launcher_a_killed_rank_ends_a_busy_one_and_the_run_is_that_of_torchrun(
     two_ranks: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    root, run_dir = two_ranks
+    """The rank that is left sleeps: it does not wait for the other, and would not notice by itself."""
+    root, whole = two_ranks
+    run_dir = tmp_path / "run"
+    own = ("--trainer.strategy=ddp", "--trainer.devices=2")
+    command = ("-m", "dpc_lightning", *words(root, run_dir, *ODD, *HALF_BATCHES, *EVERY_STEP, STATE, *own))
+    said = kill_a_rank(command, run_dir, 3, victim=0, sleeper=1)
+    assert "error: the process that started rank 1 has ended, so this rank ends too" in said
+    said = kill_a_rank(command, run_dir, 5, victim=1, sleeper=0)
+    assert "terminated with code -9" in said
+    status, said = start(*command)
+    assert status == 0, said
+    same_ends(run_dir, whole)
+
+
+def test_an_error_on_rank_0_ends_both(two_ranks: tuple[Path, Path], tmp_path: Path) -> None:
+    root, _ = two_ranks
     failing = "--purchase.acquisition=tests.rank_probes.FailingBadge"
     command = (*TORCHRUN, *words(root, tmp_path / "run", *ODD, *HALF_BATCHES, STATE, failing))
     since = time.monotonic()
@@ -130,17 +185,42 @@ def test_an_error_on_rank_0_ends_both_and_the_same_command_goes_on(
     assert time.monotonic() - since < 60
     assert "error: picking failed on purpose in round 2" in said
     assert not (tmp_path / "run" / "summary.json").exists()
-    status, said = start(*command)
-    assert status == 0, said
-    assert [state["weights"] for state in states(tmp_path / "run", 1)[-2:]] == [
-        state["weights"] for state in states(run_dir, 1)[-2:]
-    ]
-    assert purchases(tmp_path / "run") == purchases(run_dir)
 
 
-def test_a_pool_smaller_than_the_ranks_is_bought_whole(tmp_path: Path) -> None:
+def test_a_float64_model_without_batchnorm_buys_the_same_on_1_2_and_4_ranks(tmp_path: Path) -> None:
+    """Counts that ranks share evenly, or a repeated image would weigh more; pool, validation and test are uneven."""
+    tiny = ("--model.backbone=dpc_test_tiny_linear", "--evaluate.backbone=dpc_test_tiny_linear")
+    even = ("--data.generator.training=48", "--data.generator.unlabelled=51", "--data.generator.validation=31")
+    more = ("--purchase.labels=32", "--evaluate.epochs=1", "--trainer.precision=64-true", "--data.eval_batch_size=8")
+    for world in (1, 2, 4):
+        sizes = (f"--model.batch_size={16 // world}", f"--evaluate.batch_size={16 // world}")
+        run_dir = tmp_path / f"run_{world}"
+        command = words(tmp_path / "data", run_dir, *tiny, *even, *more, *sizes, STATE)
+        if world == 1:
+            assert main(command) == 0
+            continue
+        status, said = start(*torchrun(world), *command)
+        assert status == 0, said
+    one = [json.loads(line) for line in (tmp_path / "run_1" / "rank_0.jsonl").read_text().splitlines()]
+    assert len(purchases(tmp_path / "run_1")) == 32
+    for world in (2, 4):
+        assert (tmp_path / f"run_{world}" / "purchases.csv").read_bytes() == (
+            tmp_path / "run_1" / "purchases.csv"
+        ).read_bytes()
+        ranks = [states(tmp_path / f"run_{world}", rank) for rank in range(world)]
+        assert all(rank == ranks[0] for rank in ranks)  # equal weights at the end of every phase
+        assert [state["step"] for state in ranks[0]] == [state["step"] for state in one]
+
+
+def test_a_pool_smaller_than_the_ranks_is_bought_whole_in_mixed_precision_too(tmp_path: Path) -> None:
     few = ("--data.generator.unlabelled=1", "--data.generator.test=3", "--data.generator.validation=3")
-    more = ("--purchase.rounds=1", "--purchase.pretrain_epochs=1", "--evaluate.epochs=1", STATE)
+    more = (
+        "--purchase.rounds=1",
+        "--purchase.pretrain_epochs=1",
+        "--evaluate.epochs=1",
+        STATE,
+        "--trainer.precision=bf16-mixed",
+    )
     status, said = start(*TORCHRUN, *words(tmp_path / "data", tmp_path / "run", *few, *more))
     assert status == 0, said
     assert states(tmp_path / "run", 0) == states(tmp_path / "run", 1)

@@ -276,7 +276,7 @@ class PurchaseDataModule(pl.LightningDataModule):
 
         Args:
             rank: from 0.
-            world_size: number of ranks; their shares differ by one image at most.
+            world_size: number of ranks; whole batches are dealt out to them.
 
         Returns:
             A loader of dicts of `index` and `image`.

@@ -29,8 +29,10 @@ class ResumableLoader(DataLoader[Item]):
     """Training batches of one phase; Lightning saves and restores its state by itself.
 
     `state_dict` is the number of batches of this epoch that have been handed out; it is 0 again after the last one. A
-    restored loader begins its next epoch after these, without loading them. The epoch is read when the first batch is
-    asked for and not before, because Lightning makes the iterator before it says which epoch it is (Lightning #21938).
+    restored loader begins its next epoch after these, without loading them. Where the number of ranks is another than
+    that of the state, it begins with the step that holds the first image not yet trained on: the order of an epoch is
+    one for all numbers of ranks. The epoch is read when the first batch is asked for and not before, because Lightning
+    makes the iterator before it says which epoch it is (Lightning #21938).
 
     Args:
         dataset: the images of the phase.
@@ -63,24 +65,33 @@ class ResumableLoader(DataLoader[Item]):
             self._done += 1
             yield batch
 
+    @property
+    def done(self) -> int:
+        """Batches of this epoch that have been handed out, here or before a restored state; 0 after the last one."""
+        return self._done % max(len(self), 1)
+
     def state_dict(self) -> dict[str, int]:
-        """Give the number of batches of this epoch that are done.
+        """Give how far this epoch is.
 
         Returns:
-            `{"done": n}`; 0 before the first and after the last batch.
+            `done`, batches of each rank, and `images`, those of all ranks together; 0 before the first batch and after
+            the last.
         """
-        return {"done": self._done % max(len(self), 1)}
+        return {"done": self.done, "images": self.done * self._batches.step_images}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Let the next epoch begin after the batches that are done.
+        """Let the next epoch begin after what is done.
 
         Args:
-            state: what `state_dict` gave.
+            state: what `state_dict` gave, on this number of ranks or on another.
 
         Raises:
             DataError: if this epoch has not that many batches, so that the state belongs to another phase.
         """
-        done = state["done"]
+        done, step = state["done"], self._batches.step_images
+        images = state.get("images", done * step)
+        if images != done * step and 0 <= images < max(len(self.dataset), 1):  # type: ignore[arg-type]  # it is sized
+            done = min(images // step, len(self) - 1)
         if not 0 <= done < max(len(self), 1):
             msg = f"Expected a loader state below {len(self)} batches, but got {done}: it belongs to another phase."
             raise DataError(msg)

@@ -76,6 +76,11 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         """
         self.epoch = epoch
 
+    @property
+    def step_images(self) -> int:
+        """Images that all ranks together take in one step: the first steps take the first images of the order."""
+        return self.batch_size * self.world_size
+
     def start_at(self, batch: int) -> None:
         """Let the next pass, and only that one, begin at a later batch.
 
@@ -126,37 +131,46 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
 
 
 class ShardBatches(Sampler[list[int]]):
-    """Batches in order, without shuffling, for evaluation and scoring: a rank has each `world_size`-th position.
+    """Batches in order, without shuffling, for evaluation and scoring; whole batches are dealt out to the ranks.
+
+    The batches are cut from the whole list, and batch b goes to rank `b % world_size`. So an image is in the same batch
+    whatever the number of ranks, and its logits, whose last digits depend on the batch, are the same bit for bit. The
+    batch is the unit of sharing: a set of few batches leaves ranks without work.
 
     Args:
         count: number of images, 0 or more.
-        batch_size: images of a batch on each rank.
+        batch_size: images of a batch.
         rank: this process, from 0.
         world_size: number of processes.
-        pad: repeat one position on short ranks, so that all ranks have the same number of batches. Needed where each
-            batch goes through a wrapper that makes the ranks wait for each other.
+        pad: give a rank that has one batch less a last one of the first image alone, so that all ranks have the same
+            number of batches. Needed where each batch goes through a wrapper that makes the ranks wait for each other.
+            Rank 0 never gets one, and always has the batch that the image belongs to.
 
     Raises:
         ConfigError: if a number is out of its range.
 
     Example:
-        >>> list(ShardBatches(5, 2, rank=1, world_size=2)), list(ShardBatches(5, 2, rank=1, world_size=2, pad=True))
-        ([[1, 3]], [[1, 3], [1]])
+        >>> [list(ShardBatches(5, 2, rank=rank, world_size=2)) for rank in range(2)]
+        [[[0, 1], [4]], [[2, 3]]]
+        >>> list(ShardBatches(5, 2, rank=1, world_size=2, pad=True))
+        [[2, 3], [0]]
     """
 
     def __init__(self, count: int, batch_size: int, rank: int = 0, world_size: int = 1, *, pad: bool = False) -> None:
         _check(count, batch_size, rank, world_size)
+        self.count = count
         self.batch_size = batch_size
-        self._positions = list(range(rank, count, world_size))
-        if pad and len(self._positions) < -(-count // world_size):
-            self._positions.append(self._positions[0] if self._positions else 0)
+        self._starts = range(rank * batch_size, count, world_size * batch_size)
+        self._pad = pad and len(self._starts) < len(range(0, count, world_size * batch_size))
 
     def __len__(self) -> int:
-        return (len(self._positions) + self.batch_size - 1) // self.batch_size
+        return len(self._starts) + self._pad
 
     def __iter__(self) -> Iterator[list[int]]:
-        for start in range(0, len(self._positions), self.batch_size):
-            yield self._positions[start : start + self.batch_size]
+        for start in self._starts:
+            yield list(range(start, min(start + self.batch_size, self.count)))
+        if self._pad:
+            yield [0]
 
 
 def _check(count: int, batch_size: int, rank: int, world_size: int) -> None:

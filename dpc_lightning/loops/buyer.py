@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from dpc_lightning.acquisition.base import IntArray, LabelArray, Need, PoolView
+from dpc_lightning.acquisition.base import FloatArray, IntArray, LabelArray, Need, PoolView
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.data.datamodule import PurchaseDataModule
@@ -213,17 +213,15 @@ class Buyer:
         return self._ledger
 
     def _view(self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need], number: int) -> PoolView:
-        with_features = "embeddings" in needs
+        """Score what is needed. Rank 0 gets the scores; the views of the other ranks have no columns."""
         indices = data.unlabelled.indices
-        empty = ImageScores(np.zeros((len(indices), 0), np.float32), np.zeros((len(indices), 0), np.float32))
         rank, world = self.trainer.global_rank, self.trainer.world_size
         strategy = self.trainer.strategy
-        pool = empty
+        nothing = np.zeros((len(indices), 0), np.float32)
+        pool = ImageScores(nothing, nothing)
         if needs & {"logits", "embeddings"}:
-            rows = np.full(len(data.pool), -1)
-            rows[indices] = np.arange(len(indices))
             share = (
-                (torch.from_numpy(rows[batch["index"].numpy()]), batch["image"])
+                (torch.from_numpy(np.searchsorted(indices, batch["index"].numpy())), batch["image"])
                 for batch in data.pool_loader(rank, world)
             )
             pool = score_images(
@@ -231,7 +229,7 @@ class Buyer:
                 strategy,
                 share,
                 len(indices),
-                embeddings=with_features,
+                embeddings="embeddings" in needs,
                 on_batch=lambda images: self._tell_scored(module, images, len(indices)),
             )
         owned = data.aggregated
@@ -239,18 +237,25 @@ class Buyer:
         if "labelled_embeddings" in needs:
             share = ((batch["row"], batch["image"]) for batch in data.labelled_loader(rank, world))
             owned_features = score_images(module, strategy, share, len(owned), embeddings=True).embeddings
-        return PoolView(
-            indices=indices,
-            logits=pool.logits,
-            embeddings=pool.embeddings,
-            labelled_labels=owned.labels.copy(),  # copies: a rule that writes into them must not change the run
-            labelled_embeddings=owned_features,
-            f1=module.class_f1.copy(),
-            thresholds=module.thresholds.copy(),
-            budget_left=self.plan.labels - len(data.bought),
-            bought=len(data.bought),
-            round=number,
-        )
+
+        def view(pool: ImageScores, owned_features: FloatArray) -> PoolView:
+            return PoolView(
+                indices=indices,
+                logits=pool.logits,
+                embeddings=pool.embeddings,
+                labelled_labels=owned.labels.copy(),  # copies: a rule that writes into them must not change the run
+                labelled_embeddings=owned_features,
+                f1=module.class_f1.copy(),
+                thresholds=module.thresholds.copy(),
+                budget_left=self.plan.labels - len(data.bought),
+                bought=len(data.bought),
+                round=number,
+            )
+
+        made: list[PoolView] = []
+        # scores that are not finite are refused on rank 0, which alone has them: the others must hear of it
+        self._on_rank_zero(lambda: made.append(view(pool, owned_features)))
+        return made[0] if made else view(pool, owned_features)
 
     def _tell_scored(self, module: MultiLabelClassifier, images: int, total: int) -> None:
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
@@ -282,9 +287,14 @@ class Buyer:
         certain = self.plan.pseudo_labels
         if certain is None:
             return
-        bound = np.log(certain / (1 - certain))
-        confident = (np.abs(pool.logits) >= bound).all(axis=1) & ~np.isin(pool.indices, record.indices)
-        data.set_pseudo_labels(pool.indices[confident], (pool.logits[confident] > 0).astype(np.uint8))
+
+        def choose() -> Bought:
+            bound = np.log(certain / (1 - certain))
+            confident = (np.abs(pool.logits) >= bound).all(axis=1) & ~np.isin(pool.indices, record.indices)
+            return Bought(pool.indices[confident], (pool.logits[confident] > 0).astype(np.uint8))
+
+        chosen = self._on_rank_zero(choose)
+        data.set_pseudo_labels(chosen.indices, chosen.labels)
 
     def _on_rank_zero(self, work: Callable[[], T]) -> T:
         """Do something on rank 0 and give its result, or raise its error, on every rank."""

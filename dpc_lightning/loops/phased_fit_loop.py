@@ -7,11 +7,15 @@ watched by `tests/loops/test_lightning_contract.py`, which says what to read aga
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.loop import _Loop
+from lightning.pytorch.loops.progress import _ProcessedTracker
 from lightning.pytorch.trainer import Trainer
+
+from dpc_lightning.data.loaders import ResumableLoader
+from dpc_lightning.models.schedules import PhaseSchedule
 
 __all__ = ["PhasedFitLoop"]
 
@@ -66,7 +70,9 @@ class PhasedFitLoop(_FitLoop):
     def run(self) -> None:
         """Train phase after phase."""
         self._drop_loaders()  # a scheduler may have asked for their length before the loop's state was restored
-        if not self.resumed:
+        if self.resumed:
+            self._take_up_phase()
+        else:
             self.first_phase()
         while True:
             super().run()  # returns at once when a restored phase has no epoch left
@@ -99,6 +105,36 @@ class PhasedFitLoop(_FitLoop):
         """Remember that the fit goes on; Lightning has restored progress and loader state."""
         super().on_load_checkpoint(state_dict)
         self.resumed = True
+
+    def _take_up_phase(self) -> None:
+        """Count what is done of a restored phase in steps of this start: on another number of ranks it has others."""
+        self.setup_data()
+        assert self._combined_loader is not None
+        loader = self._combined_loader.flattened[0]
+        if isinstance(loader, ResumableLoader) and self.restarting:  # that is: the checkpoint is from within an epoch
+            self._take_up_epoch(loader)
+        in_epoch = self.epoch_loop.batch_progress.current.ready if self.restarting else 0
+        steps = self.phase_epoch * self.max_batches + in_epoch
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, PhaseSchedule):
+                total = int(self.trainer.estimated_stepping_batches)
+                config.scheduler.go_on(int(steps // self.trainer.accumulate_grad_batches), total)
+
+    def _take_up_epoch(self, loader: ResumableLoader) -> None:
+        batches = self.epoch_loop.batch_progress
+        done = int(self.max_batches) if batches.is_last_batch else loader.done
+        change = done - batches.current.ready
+        if not change:
+            return
+        if done:
+            place = cast("_ProcessedTracker", batches.current)
+            place.ready = place.started = place.processed = done
+            place.completed += change  # it lags behind while a batch ends
+        else:  # less than one step of all ranks was done: the epoch begins anew
+            self.restarting = False
+            for epochs in (self.epoch_progress.current, self.epoch_progress.total):
+                begun = cast("_ProcessedTracker", epochs)
+                begun.ready = begun.started = begun.completed = begun.processed
 
     def _clear(self) -> None:
         """Forget the progress of the phase before, but for the step count. Comes before schedulers ask for lengths."""

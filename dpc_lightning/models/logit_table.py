@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from lightning.pytorch.strategies import Strategy
+from lightning.pytorch.strategies import ParallelStrategy, Strategy
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -44,7 +44,9 @@ class LogitTable:
     def gather(self, strategy: Strategy, num_classes: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Put together what all ranks have seen.
 
-        All ranks must call this. Each fills its own rows of a table of zeros, and the tables are added.
+        All ranks must call this. Each fills its own rows of a table of zeros, and the tables are added. Of a row that
+        several ranks have seen, because a short rank repeats one, only what the first of them says counts, so that
+        nothing depends on the number of ranks.
 
         Args:
             strategy: of the running trainer.
@@ -63,15 +65,17 @@ class LogitTable:
         if size == 0:
             msg = "There was no image to score: is the validation or test set empty, or `trainer.limit_*_batches` 0?"
             raise DpcError(msg)
-        table = torch.zeros(size, 2 * num_classes + 1, device=device)
+        table = torch.zeros(size, 2 * num_classes, dtype=torch.float32, device=device)
+        nobody = torch.iinfo(torch.int32).max
+        rank = strategy.global_rank if isinstance(strategy, ParallelStrategy) else 0
+        seen_by = torch.full((size,), nobody, dtype=torch.int32, device=device)
         for rows, logits, labels in self._batches:
-            seen = torch.ones(len(rows), 1, device=device)
-            table[rows.to(device)] = torch.cat([logits.to(device), labels.to(device), seen], dim=1)
-        table = _reduce(strategy, table, "sum").cpu()
-        table = table[table[:, -1] > 0]
-        table = table / table[:, -1:]
-        found = table.numpy()
-        return found[:, :num_classes].copy(), found[:, num_classes:-1].round().astype(np.uint8)
+            table[rows.to(device)] = torch.cat([logits.to(device), labels.to(device)], dim=1)
+            seen_by[rows.to(device)] = rank
+        first = _reduce(strategy, seen_by.clone(), "min")
+        table[first != rank] = 0
+        found = _reduce(strategy, table, "sum")[first != nobody].cpu().numpy()
+        return found[:, :num_classes].copy(), found[:, num_classes:].round().astype(np.uint8)
 
 
 def _reduce(strategy: Strategy, tensor: Tensor, operation: str) -> Tensor:

@@ -61,6 +61,19 @@ class PhaseSchedule(LRScheduler):
             group["lr"] = rate
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
+    def go_on(self, step: int, total_steps: int) -> None:
+        """Go on in a phase that has another number of steps than it had: its images are shared by more or fewer ranks.
+
+        Nothing changes where the number is the same.
+
+        Args:
+            step: where the phase stands, in steps of the new length.
+            total_steps: optimizer steps of the phase, at least 1.
+        """
+        if total_steps != self.total_steps:
+            self.last_epoch = step
+            self.set_total_steps(total_steps)
+
     def get_lr(self) -> list[float]:  # type: ignore[override]  # torch also allows tensors
         """Compute the learning rate of every parameter group at the current step."""
         if self.total_steps is None:

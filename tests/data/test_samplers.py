@@ -98,18 +98,31 @@ def test_drop_last_keeps_an_only_batch() -> None:
 
 
 @given(counts, sizes, worlds)
-def test_shards_cover_each_position_once(count: int, size: int, world: int) -> None:
+def test_whole_batches_of_one_list_are_dealt_out_in_turn(count: int, size: int, world: int) -> None:
+    one = list(ShardBatches(count, size))
+    assert [position for batch in one for position in batch] == list(range(count))
+    assert all(len(batch) == size for batch in one[:-1])
     shards = [ShardBatches(count, size, rank, world) for rank in range(world)]
-    assert sorted(p for shard in shards for batch in shard for p in batch) == list(range(count))
+    assert [list(shard) for shard in shards] == [one[rank::world] for rank in range(world)]
     assert [len(shard) for shard in shards] == [len(list(shard)) for shard in shards]
-    assert all(p % world == rank for rank, shard in enumerate(shards) for batch in shard for p in batch)
 
 
 @given(counts, sizes, worlds)
-def test_padded_shards_are_even_and_cover_everything(count: int, size: int, world: int) -> None:
-    shards = [list(ShardBatches(count, size, rank, world, pad=True)) for rank in range(world)]
-    assert len({tuple(len(batch) for batch in shard) for shard in shards}) == 1
-    assert {p for shard in shards for batch in shard for p in batch} == set(range(count))
+def test_padded_shards_are_of_even_length_and_repeat_an_image_of_rank_0(count: int, size: int, world: int) -> None:
+    shards = [ShardBatches(count, size, rank, world) for rank in range(world)]
+    padded = [ShardBatches(count, size, rank, world, pad=True) for rank in range(world)]
+    assert [len(shard) for shard in padded] == [len(shards[0])] * world
+    assert [len(shard) for shard in padded] == [len(list(shard)) for shard in padded]
+    for short, even in zip(shards, padded, strict=True):
+        assert list(even)[: len(short)] == list(short)
+        assert list(even)[len(short) :] in ([], [[0]])
+    assert list(padded[0]) == list(shards[0])
+
+
+def test_a_shard_of_a_large_pool_takes_no_memory() -> None:
+    shard = ShardBatches(10**12, 256, rank=1, world_size=2)
+    assert next(iter(shard)) == list(range(256, 512))
+    assert len(shard) == -(-(10**12) // 512)
 
 
 @pytest.mark.parametrize("values", [(-1, 2, 0, 1), (5, 0, 0, 1), (5, 2, 1, 1), (5, 2, -1, 1), (5, 2, 0, 0)], ids=str)

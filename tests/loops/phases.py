@@ -18,6 +18,7 @@ from dpc_lightning.data.datasets import AugmentedDataset
 from dpc_lightning.data.loaders import ResumableLoader
 from dpc_lightning.data.samplers import EpochBatches
 from dpc_lightning.loops.phased_fit_loop import PhasedFitLoop
+from dpc_lightning.models.schedules import OneCycle
 
 PHASES = (("pretrain", 2, 24), ("round_1", 2, 32), ("round_2", 2, 36), ("evaluate", 2, 36))
 """Name, epochs, training rows."""
@@ -42,10 +43,11 @@ class Rows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 class PhaseData(LightningDataModule):
     """Loaders of the phase at the cursor; the cursor is its state."""
 
-    def __init__(self, trace: list[str], *, impure: bool = False) -> None:
+    def __init__(self, trace: list[str], *, impure: bool = False, ranks: int = 1) -> None:
         super().__init__()
         self.cursor = 0
         self.trace = trace
+        self.ranks = ranks
         self.impure = impure
 
     def setup(self, stage: str) -> None:
@@ -57,7 +59,7 @@ class PhaseData(LightningDataModule):
         if self.impure:
             plain = [(0, row) for row in range(len(data))]
             return DataLoader(_Keyed(data, plain), batch_size=4, shuffle=True)
-        batches = EpochBatches(len(data), 4, seed=3, phase=self.cursor)
+        batches = EpochBatches(len(data), 4, seed=3, phase=self.cursor, world_size=self.ranks)
         return ResumableLoader(cast("AugmentedDataset", data), batches)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -116,7 +118,8 @@ class PhaseModule(LightningModule):
         kind = torch.optim.AdamW if self.stage == "purchase" else torch.optim.SGD
         optimizer = kind(self.parameters(), lr=0.01)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=steps)
+        schedule = OneCycle(optimizer)
+        schedule.set_total_steps(steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -138,6 +141,7 @@ class PhaseLoop(PhasedFitLoop):
         super().__init__(trainer)
         self.module, self.data = module, data
         self.ended: list[tuple[str, str]] = []
+        self.rates: list[float] = []
 
     @property
     def phase_epochs(self) -> int:
@@ -148,6 +152,7 @@ class PhaseLoop(PhasedFitLoop):
 
     def next_phase(self) -> bool:
         self.ended.append((PHASES[self.data.cursor][0], self.module.digest()))
+        self.rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
         if self.data.cursor == len(PHASES) - 1:
             return False
         self.data.cursor += 1
@@ -168,6 +173,8 @@ class Recorder(Checkpoint):
         self.folder, self.save_every, self.fail_before = folder, save_every, fail_before
         self.hooks: Counter[str] = Counter()
         self.batches: list[tuple[int, str, int]] = []
+        self.places: list[int] = []
+        self.validated: list[int] = []
 
     def _count(self, name: str) -> None:
         self.hooks[name] += 1
@@ -190,11 +197,15 @@ class Recorder(Checkpoint):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._count("teardown")
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.validated.append(trainer.global_step)
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == self.fail_before:
             raise InterruptedError
         assert isinstance(trainer.datamodule, PhaseData)  # type: ignore[attr-defined]
         cursor = trainer.datamodule.cursor  # type: ignore[attr-defined]
+        self.places.append(batch_idx)
         self.batches.append((cursor, type(trainer.optimizers[0]).__name__, trainer.global_step))
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
@@ -213,11 +224,12 @@ def run(
     fail_before: int | None = None,
     resume: bool = False,
     impure: bool = False,
+    ranks: int = 1,
     **settings: Any,
 ) -> tuple[PhaseLoop, Recorder, list[str], Trainer]:
     """Run the four phases, or up to a failure."""
     trace: list[str] = []
-    module, data = PhaseModule(trace), PhaseData(trace, impure=impure)
+    module, data = PhaseModule(trace), PhaseData(trace, impure=impure, ranks=ranks)
     recorder = Recorder(folder, save_every=save_every, fail_before=fail_before)
     trainer = Trainer(
         accelerator="cpu",

@@ -85,8 +85,15 @@ def test_the_names_are_there_on_a_fresh_trainer() -> None:
         "_loaded_from_state_dict",
         "_resuming_from_checkpoint",
         "reset_restart_stage",
+        "setup_data",
+        "max_batches",
+        "restarting",
     ):
         assert hasattr(loop, name), name
+    for progress in (loop.epoch_progress, loop.epoch_loop.batch_progress):
+        for name in ("ready", "started", "processed", "completed"):
+            assert hasattr(progress.current, name), name
+            assert hasattr(progress.total, name), name
     for name in ("batch_progress", "scheduler_progress", "val_loop"):
         assert hasattr(loop.epoch_loop, name), name
     for name in ("_combined_loader", "_data_fetcher", "_last_val_dl_reload_epoch", "batch_progress"):

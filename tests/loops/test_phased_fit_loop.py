@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dpc_lightning.data.samplers import EpochBatches
 from tests.loops.phases import PHASES, STEPS, batches_by_phase, run
 
 
@@ -73,3 +74,43 @@ def test_the_comparison_can_fail_with_an_impure_batch_order(tmp_path: Path) -> N
     run(tmp_path / "cut", save_every=2, fail_before=17, impure=True)
     rest, _, _, _ = run(tmp_path / "cut", resume=True, impure=True)
     assert rest.ended != whole.ended[-len(rest.ended) :]
+
+
+@pytest.mark.parametrize(
+    ("before", "stop", "now", "first", "rest"),
+    [
+        (2, 1, 1, 2, 4 + 6),  # 8 of 24 images are done: the third of six steps of 4 is next
+        (2, 4, 1, 2, 4),  # the same in the second epoch
+        (2, 3, 1, 0, 6),  # the checkpoint is of the last step of an epoch, so the next one begins
+        (1, 5, 2, 2, 1 + 3),  # 20 of 24: step 2 of three of 8 has begun, and is done again in part
+        (1, 1, 2, 0, 3 + 3),  # less than a step of both: the epoch begins anew
+        (1, 7, 2, 0, 3),  # the same in the second epoch
+        (4, 1, 2, 2, 1 + 3),
+        (2, 2, 4, 1, 1 + 2),
+        (1, 3, 3, 1, 1 + 2),
+        (2, 2, 2, 2, 1 + 3),
+    ],
+    ids=str,
+)
+def test_within_an_epoch_it_goes_on_with_another_number_of_ranks(
+    tmp_path: Path, before: int, stop: int, now: int, first: int, rest: int
+) -> None:
+    """This process stands for rank 0 of several: it has as many steps as any, and an own share of the images."""
+    run(tmp_path, save_every=1, fail_before=stop, ranks=before)
+    loop, recorder, _, _ = run(tmp_path, resume=True, ranks=now)
+    assert recorder.places[0] == first
+    steps = [count for count, _ in batches_by_phase(recorder)]
+    lengths = [len(EpochBatches(rows, 4, seed=3, phase=0, world_size=now)) for _, _, rows in PHASES]
+    assert steps == [rest, *(epochs * each for (_, epochs, _), each in zip(PHASES[1:], lengths[1:], strict=True))]
+    per_epoch = lengths[0]
+    ends = [stop + at for at in range(rest, 0, -per_epoch)]
+    assert recorder.validated[: len(ends)] == ends[::-1]  # one validation at the end of each epoch
+    assert loop.rates == pytest.approx([1e-4] * len(PHASES))  # and the schedule ends with the phase
+
+
+def test_a_schedule_that_goes_on_where_it_was_is_not_touched(tmp_path: Path) -> None:
+    run(tmp_path, save_every=1, fail_before=9)
+    loop, _, _, trainer = run(tmp_path, resume=True)
+    assert loop.rates == pytest.approx([1e-4] * len(PHASES))
+    schedule = trainer.lr_scheduler_configs[0].scheduler
+    assert schedule.last_epoch == STEPS[-1]

@@ -1,18 +1,23 @@
 """Scoring: each image once, whatever the shares; the model is left as it was."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning.pytorch.strategies.strategy import Strategy
 from torch import Tensor
 
 from dpc_lightning.loops.scoring import ImageScores, score_images
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.recipe import Pipeline, Recipe
+from tests.rank_scoring import RULES, WORLDS
 
 COUNT = 11
 
@@ -100,29 +105,42 @@ def test_an_empty_set_has_no_scores(module: MultiLabelClassifier, images: Tensor
     assert found.embeddings.shape == (0, module.embedding_dim)
 
 
-class OtherRank(SingleDeviceStrategy):
-    """A strategy whose other rank has scored the other rows."""
-
-    def __init__(self, other: list[Tensor]) -> None:
-        super().__init__()
-        self.other = other
-
-    def reduce(self, tensor: Any, *args: Any, reduce_op: Literal["sum"] | Any = "mean", **kwargs: Any) -> Any:
-        assert reduce_op == "sum"
-        return tensor + self.other.pop(0)
-
-
-def test_the_tables_of_all_ranks_are_added(module: MultiLabelClassifier, images: Tensor) -> None:
-    whole = scored(module, images, [list(range(COUNT))])
-    half = torch.arange(COUNT) % 2
-    other = [
-        half.float(),
-        torch.from_numpy(whole.logits) * half[:, None],
-        torch.from_numpy(whole.embeddings) * half[:, None],
-    ]
-    strategy: Strategy = OtherRank(other)
+def test_batches_are_counted_as_they_are_scored(module: MultiLabelClassifier, images: Tensor) -> None:
     counted: list[int] = []
-    found = scored(module, images, [[0, 2, 4], [6, 8, 10]], strategy=strategy, on_batch=counted.append)
-    np.testing.assert_allclose(found.logits, whole.logits, atol=1e-4)
-    np.testing.assert_allclose(found.embeddings, whole.embeddings, atol=1e-4)
-    assert counted == [3, 3]
+    scored(module, images, [[*range(4)], [*range(4, 8)], [*range(8, COUNT)]], on_batch=counted.append)
+    assert counted == [4, 4, 3]
+
+
+def program(module: str, *words: str) -> str:
+    """Run a program of this repository in a process of its own; gives what it printed."""
+    command = [sys.executable, "-m", module, *words]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], env=os.environ, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_from_one_checkpoint_any_number_of_ranks_picks_the_same(
+    finished_run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Real processes, a shipped network with BatchNorm; 50 images in batches of 6, and then one image for all ranks."""
+    program("tests.rank_scoring", str(finished_run[1]), str(tmp_path))
+    one, *others = (np.load(tmp_path / f"{world}.npz") for world in WORLDS)
+    assert one["logits"].shape == (50, 6)
+    assert one["last_logits"].shape == (1, 6)
+    assert {type(rule).__name__ for rule in RULES} <= set(one)
+    assert len({tuple(one[type(rule).__name__]) for rule in RULES}) == len(RULES)
+    for other in others:
+        for name in one:
+            assert one[name].tobytes() == other[name].tobytes(), name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process from /proc")
+def test_memory_grows_by_what_was_asked_for_and_not_by_the_images() -> None:
+    """The images of this pool would be 8 times the logits."""
+    logits, both = map(json.loads, program("benchmarks.scoring_memory", "--images", "300000", "--json").splitlines())
+    assert logits["asked"] == 300_000 * 6 * 4
+    assert both["asked"] == 300_000 * (6 + 64) * 4
+    assert logits["factor"] < 4
+    assert both["factor"] < 1.5

@@ -7,17 +7,19 @@ from dpc_lightning.errors import DpcError
 from dpc_lightning.models.logit_table import LogitTable
 
 
-class TwoRanks(SingleDeviceStrategy):
-    """Adds what another rank holds, as an all-reduce would."""
+class Ranks(SingleDeviceStrategy):
+    """Puts together what this rank and the one after it hold, as all-reduces would."""
 
-    def __init__(self, others: list[Tensor]) -> None:
+    def __init__(self, *others: Tensor) -> None:
         super().__init__(torch.device("cpu"))
-        self.others = others
+        self.others = list(others)
 
     def reduce(self, tensor: object, *args: object, **kwargs: object) -> Tensor:
         assert isinstance(tensor, Tensor)
         other = self.others.pop(0)
-        return torch.maximum(tensor, other) if kwargs["reduce_op"] == "max" else tensor + other
+        if kwargs["reduce_op"] == "sum":
+            return tensor + other
+        return torch.maximum(tensor, other) if kwargs["reduce_op"] == "max" else torch.minimum(tensor, other)
 
 
 def _table(rows: list[int]) -> LogitTable:
@@ -38,21 +40,20 @@ def test_rows_that_nobody_has_seen_are_left_out() -> None:
     assert logits[:, 0].tolist() == [1.25, 3.25]
 
 
-def test_a_row_that_two_ranks_have_seen_is_not_added_up() -> None:
-    other = torch.zeros(4, 5)
-    for row in (2, 3):
-        other[row] = torch.tensor([row + 0.25, -row, row % 2, 1, 1])
-    strategy = TwoRanks([torch.tensor(4), other])
-    table = _table([0, 1, 2])
-    table.add(torch.tensor([3]), torch.tensor([[3.25, -3.0]]), torch.tensor([[1, 1]]))
-    logits, labels = table.gather(strategy, 2)
-    assert logits[:, 0].tolist() == [0.25, 1.25, 2.25, 3.25]
-    assert labels[:, 0].tolist() == [0, 1, 0, 1]
+def test_of_a_row_that_two_ranks_have_seen_only_the_first_counts() -> None:
+    other = torch.zeros(4, 4)
+    other[3] = torch.tensor([9.0, 9.0, 0, 0])  # rank 1 has repeated row 0, which rank 0 has, and so gives nothing of it
+    nobody = torch.iinfo(torch.int32).max
+    seen_by = torch.tensor([1, nobody, nobody, 1], dtype=torch.int32)
+    logits, labels = _table([0, 1, 2]).gather(Ranks(torch.tensor(4), seen_by, other), 2)
+    assert logits.tolist() == [[0.25, 0.0], [1.25, -1.0], [2.25, -2.0], [9.0, 9.0]]
+    assert labels.tolist() == [[0, 1], [1, 1], [0, 1], [0, 0]]
 
 
 def test_a_rank_without_images_takes_part() -> None:
-    other = torch.tensor([[5.0, 6.0, 1.0, 0.0, 1.0]])
-    logits, labels = LogitTable().gather(TwoRanks([torch.tensor(1), other]), 2)
+    other = torch.tensor([[5.0, 6.0, 1.0, 0.0]])
+    seen_by = torch.tensor([1], dtype=torch.int32)
+    logits, labels = LogitTable().gather(Ranks(torch.tensor(1), seen_by, other), 2)
     assert logits.tolist() == [[5.0, 6.0]]
     assert labels.tolist() == [[1, 0]]
 

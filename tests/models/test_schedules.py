@@ -101,3 +101,21 @@ def test_values_out_of_range_are_named(settings_: dict[str, float], name: str) -
 def test_a_phase_without_steps_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         Cosine(_optimizer(1.0)).set_total_steps(0)
+
+
+@pytest.mark.parametrize("kind", [OneCycle, Cosine])
+def test_a_phase_of_another_length_goes_on_at_its_own_step(kind: type[OneCycle] | type[Cosine]) -> None:
+    whole = kind(_optimizer(2.0))
+    whole.set_total_steps(40)
+    expected = _run(whole, 40)
+    schedule = kind(_optimizer(2.0))
+    schedule.set_total_steps(20)
+    _run(schedule, 10)
+    schedule.go_on(20, 40)  # half as many ranks
+    assert _run(schedule, 20) == pytest.approx(expected[20:])
+    same = kind(_optimizer(2.0))
+    same.set_total_steps(20)
+    rates = _run(same, 10)
+    same.go_on(3, 20)
+    assert rates + _run(same, 10) == pytest.approx(expected[::2], abs=0.3)
+    assert same.last_epoch == 20
