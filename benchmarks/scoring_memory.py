@@ -23,6 +23,7 @@ from timm.models import register_model
 from torch import Tensor, nn
 
 from dpc_lightning.acquisition.base import Need
+from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.data.datasets import UnlabelledDataset
 from dpc_lightning.data.image_store import ImageStore
@@ -92,7 +93,7 @@ class MadePool(PurchaseDataModule):
         return UnlabelledDataset(cast("ImageStore", Store(count=self.images, array=Made())))
 
     @property
-    def aggregated(self) -> Any:  # noqa: ANN401  stands for a dataset
+    def aggregated(self) -> Any:
         """Next to nothing is owned."""
         labels = np.eye(CLASSES, dtype=np.uint8)
 
@@ -118,7 +119,7 @@ def measure(images: int, needs: set[Need]) -> dict[str, float]:
     module.rebuild("purchase", seed=0)
     trainer = Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False)
     with TemporaryDirectory() as place:
-        buyer = Buyer(trainer, PurchasePlan(labels=10), Path(place), seed=0)
+        buyer = Buyer(trainer, PurchasePlan(labels=10), Path(place), seed=0, clock=ComputeBudget(None))
         buyer._view(MadePool(10_000), module, needs, 1)  # noqa: SLF001  what takes memory once is taken now
         Path("/proc/self/clear_refs").write_text("5")  # the height begins anew
         before, since = resident("VmRSS"), time.monotonic()

@@ -10,8 +10,8 @@ import pytest
 
 from dpc_lightning.__main__ import main
 from dpc_lightning.purchase.ledger import Ledger
+from tests.rank_processes import start, torchrun
 from tests.small_run import purchases, weights, words
-from tests.test_ranks import TORCHRUN, start
 
 FILES = "--purchase.oracle=FilesOracle"
 
@@ -92,6 +92,6 @@ def ends_waiting(command: Sequence[str]) -> str:
 
 def test_two_ranks_wait_for_people_and_neither_for_the_other(small_root: Path, tmp_path: Path) -> None:
     """The launcher ends with a status of its own; the ranks with 3."""
-    said = ends_waiting((*TORCHRUN, *words(small_root, tmp_path / "run", FILES, "--purchase.pretrain_epochs=1")))
+    said = ends_waiting((*torchrun(2), *words(small_root, tmp_path / "run", FILES, "--purchase.pretrain_epochs=1")))
     assert re.search(r"exitcode\s*:\s*3", said)
     assert (tmp_path / "run" / "requests" / "round_1.csv").exists()
