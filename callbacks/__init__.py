@@ -5,6 +5,7 @@ The files stand in `callbacks/` at the top of the repository; their import name 
 
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.label_budget import LabelBudget
+from dpc_lightning.callbacks.lowered_rates import LoweredRates
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.callbacks.phase_records import PhaseRecord, PhaseRecords
 from dpc_lightning.callbacks.phase_reset import PhaseReset
@@ -18,6 +19,7 @@ from dpc_lightning.callbacks.weight_averaging import WeightAveraging
 __all__ = [
     "ComputeBudget",
     "LabelBudget",
+    "LoweredRates",
     "PhaseCallback",
     "PhaseRecord",
     "PhaseRecords",

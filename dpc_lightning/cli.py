@@ -16,8 +16,10 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities import rank_zero_info
 from typing_extensions import override
 
+from dpc_lightning.atomic import remove_drafts
 from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
-from dpc_lightning.errors import ConfigError, RunDirError
+from dpc_lightning.data.loaders import worker_errors
+from dpc_lightning.errors import ConfigError, LoweredRateError, RunDirError
 from dpc_lightning.metrics_file import MetricsFile
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.recipe import Pipeline
@@ -150,6 +152,8 @@ class PurchaseCLI(LightningCLI):
         if self.trainer.is_global_zero:
             self.run_dir.create()
             self._resources.enter_context(self.run_dir.locked())
+            for folder in (self.run_dir.path, self.run_dir.checkpoints):
+                remove_drafts(folder)  # of a start that was killed while it wrote
             self.run_dir.keep_config(self._resolved())
         self.run_dir.hand_on()
 
@@ -218,8 +222,19 @@ def run(words: Sequence[str]) -> RunDir | None:
     with warnings.catch_warnings():
         # Lightning 2.6.6 asks torch in a way that torch 2.15 deprecates: nothing that a user can mend
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
-        done = PurchaseCLI(words)
+        with worker_errors():
+            done = _carry_out(words)
     return done.run_dir if done.subcommand == "fit" and done.trainer.is_global_zero else None
+
+
+def _carry_out(words: Sequence[str]) -> PurchaseCLI:
+    """Carry out a command; start it again each time that the run is to go on with a lower learning rate."""
+    while True:
+        try:
+            return PurchaseCLI(words)
+        except LoweredRateError as error:
+            rank_zero_info(str(error))
+            words = [*words, f"--run_dir={error.run_dir}"]  # a folder of the time would be another one now
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -79,7 +79,11 @@ class Buyer:
 
     def has_noted(self, data: PurchaseDataModule, kind: str) -> bool:
         """Say whether `note` has written a fact of this kind, now or at an earlier start."""
-        return self._on_rank_zero(lambda: bool(self._open(data).events(kind)))
+        return bool(self.notes(data, kind))
+
+    def notes(self, data: PurchaseDataModule, kind: str) -> list[dict[str, Any]]:
+        """Give the facts of a kind that `note` has written, now or at an earlier start, oldest first."""
+        return self._on_rank_zero(lambda: self._open(data).events(kind))
 
     def note(self, data: PurchaseDataModule, kind: str, **facts: float | str | bool) -> None:
         """Write a fact that a resume must know into the ledger."""
