@@ -154,14 +154,19 @@ def test_what_no_checkpoint_is_has_a_message(tmp_path: Path) -> None:
         CheckpointFile(tmp_path).load_checkpoint(file, weights_only=True)
 
 
+def stop_at_step(number: int, root: Path, run_dir: Path) -> None:
+    """Start a run and stop it before so many more steps, from 0, are made."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MultiLabelClassifier, "training_step", stop_at_call(MultiLabelClassifier.training_step, number))
+        with pytest.raises(Stop):
+            main(words(root, run_dir))
+
+
 @pytest.fixture(scope="module")
 def stopped_run(finished_run: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was stopped in round 2, with all labels bought. Not to be changed."""
     run_dir = tmp_path_factory.mktemp("stopped") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MultiLabelClassifier, "training_step", stop_at_call(MultiLabelClassifier.training_step, 7))
-        with pytest.raises(Stop):
-            main(words(finished_run[0], run_dir))
+    stop_at_step(7, finished_run[0], run_dir)
     return run_dir
 
 
@@ -174,10 +179,8 @@ def test_a_run_falls_back_to_the_checkpoint_before_and_ends_as_one_that_did_not(
     shutil.copytree(stopped_run, run_dir)
     for spoil in (truncated, emptied):
         spoil(run_dir / "checkpoints" / "last.ckpt")
-        with pytest.MonkeyPatch.context() as patch, pytest.warns(CheckpointWarning, match="previous"):
-            patch.setattr(MultiLabelClassifier, "training_step", stop_at_call(MultiLabelClassifier.training_step, 3))
-            with pytest.raises(Stop):
-                main(words(root, run_dir))
+        with pytest.warns(CheckpointWarning, match="previous"):
+            stop_at_step(3, root, run_dir)
     flipped(run_dir / "checkpoints" / "last.ckpt")
     with pytest.warns(CheckpointWarning, match="previous"):
         fit(root, run_dir)

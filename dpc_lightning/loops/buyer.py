@@ -151,7 +151,7 @@ class Buyer:
                 indices=selection.indices,
                 scores=selection.scores,
                 labels=labels,
-                labels_left=ledger.left,
+                labels_left=self.plan.labels - len(data.bought) - len(selection.indices),  # as then, if replayed
                 score_seconds=scored - start,
                 pick_seconds=picked - scored,
                 replayed=earlier is not None,
