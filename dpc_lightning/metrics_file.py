@@ -133,15 +133,16 @@ class MetricsFile(Logger):
 
 
 def _read(path: Path) -> list[dict[str, str]]:
+    reason: object = None
+    rows: list[dict[str, str]] = []
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream, strict=True, restval=""))
-        if any(None in row or not row.keys() >= set(PLACE) or not row["step"].isdecimal() for row in rows):
-            msg = "its rows are not those of its header"
-            raise ValueError(msg)
     except (OSError, ValueError, csv.Error) as error:
-        msg = (
-            f"Expected the metrics of this run in {path}, but: {error}. Move the file away; the run goes on without it."
-        )
-        raise RunDirError(msg) from error
+        reason = error
+    if any(None in row or not row.keys() >= set(PLACE) or not row["step"].isdecimal() for row in rows):
+        reason = "its rows are not those of a file of metrics"
+    if reason is not None:
+        msg = f"Expected the metrics of this run in {path}, but: {reason}. Move it away; the run goes on without it."
+        raise RunDirError(msg)
     return [{key: value for key, value in row.items() if value or key in PLACE} for row in rows]
