@@ -6,6 +6,7 @@ The files stand in `callbacks/` at the top of the repository; their import name 
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.cost_meter import CostMeter
 from dpc_lightning.callbacks.label_budget import LabelBudget
+from dpc_lightning.callbacks.lowered_rates import LoweredRates
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.callbacks.phase_records import PhaseRecord, PhaseRecords
 from dpc_lightning.callbacks.phase_reset import PhaseReset
@@ -20,6 +21,7 @@ __all__ = [
     "ComputeBudget",
     "CostMeter",
     "LabelBudget",
+    "LoweredRates",
     "PhaseCallback",
     "PhaseRecord",
     "PhaseRecords",

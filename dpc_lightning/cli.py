@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sys
 import warnings
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import fields
@@ -11,13 +13,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import yaml
+from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from typing_extensions import override
 
+from dpc_lightning.atomic import remove_drafts
+from dpc_lightning.config_file import check_config_file
 from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
-from dpc_lightning.errors import ConfigError, RunDirError
+from dpc_lightning.data.loaders import worker_errors
+from dpc_lightning.errors import ConfigError, DpcError, LoweredRateError, RunDirError
 from dpc_lightning.lost_ranks import PARENT, StarterWatch, name_lost_ranks
 from dpc_lightning.metrics_file import MetricsFile
 from dpc_lightning.models.classifier import MultiLabelClassifier
@@ -39,6 +46,9 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "enable_model_summary": False,
 }
 
+
+GROUPS = ("trainer", "model", "data", "purchase", "evaluate")
+"""Groups of settings."""
 
 OF_ONE_START = frozenset({"ckpt_path", "weights_only"})
 """Words of one start that are no settings of the run."""
@@ -81,7 +91,10 @@ class PurchaseCLI(LightningCLI):
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        self.config = parser.parse_args(cast("list[str] | None", args))
+        words = sys.argv[1:] if args is None else cast("list[str]", args)
+        for file in _config_files(words):
+            check_config_file(file, GROUPS)
+        self.config = parser.parse_args(words)
 
     @override
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -123,10 +136,26 @@ class PurchaseCLI(LightningCLI):
 
     @override
     def before_instantiate_classes(self) -> None:
-        threads = self._group(self.config)["threads"]
+        settings = self._group(self.config)
+        for group in GROUPS:
+            if not isinstance(settings.get(group), Namespace):
+                msg = f"Expected settings in the group `{group}:`, but got {settings.get(group)!r}."
+                raise ConfigError(msg)
+        threads = settings["threads"]
         if threads is not None:
-            torch.set_num_threads(threads)
+            try:
+                torch.set_num_threads(threads)
+            except (RuntimeError, ValueError, OverflowError) as error:
+                msg = f"Expected a number of threads in `threads`, but torch refuses {threads}: {error}"
+                raise ConfigError(msg) from error
             os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # or Lightning's launcher sets a number of its own
+
+    @override
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, ArithmeticError, MisconfigurationException) as error:
+            raise _refusal(error) from error
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> PurchaseTrainer:
@@ -152,6 +181,8 @@ class PurchaseCLI(LightningCLI):
         if self.trainer.is_global_zero:
             self.run_dir.create()
             self._resources.enter_context(self.run_dir.locked())
+            for folder in (self.run_dir.path, self.run_dir.checkpoints):
+                remove_drafts(folder)  # of a start that was killed while it wrote
             self.run_dir.keep_config(self._resolved())
         self.run_dir.hand_on()
         self._resources.enter_context(self.trainer.preemption.listening())
@@ -198,6 +229,26 @@ class PurchaseCLI(LightningCLI):
         return yaml.safe_dump(settings, sort_keys=False)
 
 
+def _refusal(error: Exception) -> DpcError:
+    """Find what a constructor of ours or of Lightning said, under what the parser made of it."""
+    deepest: BaseException | None = error
+    while deepest is not None:
+        if isinstance(deepest, DpcError):
+            return deepest
+        if isinstance(deepest, MisconfigurationException):
+            break
+        deepest = deepest.__cause__ or deepest.__context__
+    return ConfigError(f"A setting is refused: {deepest or error}")
+
+
+def _config_files(words: Sequence[str]) -> list[Path]:
+    """List the configuration files that a command line names and that are there; the parser names the others."""
+    finder = ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", "-c", action="append", default=[])
+    known, _ = finder.parse_known_args(list(words))
+    return [Path(file) for file in known.config if Path(file).is_file()]
+
+
 def _defaults_by_class_path(settings: "type[DataclassInstance]", group: str) -> dict[str, Any]:
     """Name the classes that a dataclass makes its defaults from, so that a saved configuration names them too."""
     made: dict[str, object] = {field.name: field.default_factory for field in fields(settings)}
@@ -226,8 +277,19 @@ def run(words: Sequence[str]) -> RunDir | None:
     with warnings.catch_warnings(), name_lost_ranks():
         # Lightning 2.6.6 asks torch in a way that torch 2.15 deprecates: nothing that a user can mend
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
-        done = PurchaseCLI(words)
+        with worker_errors():
+            done = _carry_out(words)
     return done.run_dir if done.subcommand == "fit" and done.trainer.is_global_zero else None
+
+
+def _carry_out(words: Sequence[str]) -> PurchaseCLI:
+    """Carry out a command; start it again each time that the run is to go on with a lower learning rate."""
+    while True:
+        try:
+            return PurchaseCLI(words)
+        except LoweredRateError as error:
+            rank_zero_only(print)(error, file=sys.stderr)
+            words = [*words, f"--run_dir={error.run_dir}"]  # a folder of the time would be another one now
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -12,20 +12,26 @@ DpcError
 │   └── OracleError            the oracle failed or gave labels of a wrong shape
 ├── AcquisitionError  a rule was given, or gave, something that is no pool or no pick
 ├── RankLostError     another process of the run is gone; the same command goes on
+├── DivergedError     the training loss or a weight became NaN or infinite
+│   └── LoweredRateError       the same; a start in the same folder goes on with a lower learning rate
 ├── PreemptedError    the process was asked to end; the same command goes on
 └── LabelsPendingError  people have been asked and have not answered yet; start again later
 ```
 """
+
+from pathlib import Path
 
 __all__ = [
     "AcquisitionError",
     "BudgetExceededError",
     "ConfigError",
     "DataError",
+    "DivergedError",
     "DpcError",
     "InvalidIndexError",
     "LabelsPendingError",
     "LedgerError",
+    "LoweredRateError",
     "OracleError",
     "PreemptedError",
     "PurchaseError",
@@ -76,6 +82,23 @@ class AcquisitionError(DpcError, ValueError):
 
 class RankLostError(DpcError):
     """Another process of a run on several ranks has ended or cannot be reached any more."""
+
+
+class DivergedError(DpcError):
+    """The training loss or a weight became NaN or infinite. The message names phase, epoch and batch."""
+
+
+class LoweredRateError(DivergedError):
+    """Training diverged, and the ledger says that it goes on from the last checkpoint with a lower learning rate.
+
+    Args:
+        message: what happened, and what comes next.
+        run_dir: the run's folder; a start in it goes on.
+    """
+
+    def __init__(self, message: str, run_dir: Path) -> None:
+        super().__init__(message)
+        self.run_dir = run_dir
 
 
 class PreemptedError(DpcError):

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from dpc_lightning.atomic import write_text
+from dpc_lightning.errors import RunDirError
 
 __all__ = ["MetricsFile"]
 
@@ -29,6 +30,9 @@ class MetricsFile(Logger):
 
     Args:
         path: the file, `metrics.csv` in the run's folder.
+
+    Raises:
+        RunDirError: if there is such a file, but another program has changed it.
 
     Example:
         >>> import tempfile
@@ -49,11 +53,7 @@ class MetricsFile(Logger):
         self._rows: list[dict[str, str]] = []
         self._written = 0
         if path.exists():
-            with path.open(encoding="utf-8", newline="") as stream:
-                self._rows = [
-                    {key: value for key, value in row.items() if value or key in PLACE}
-                    for row in csv.DictReader(stream)
-                ]
+            self._rows = _read(path)
 
     @property
     def rows(self) -> int:
@@ -130,3 +130,19 @@ class MetricsFile(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    reason: object = None
+    rows: list[dict[str, str]] = []
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream, strict=True, restval=""))
+    except (OSError, ValueError, csv.Error) as error:
+        reason = error
+    if any(None in row or not row.keys() >= set(PLACE) or not row["step"].isdecimal() for row in rows):
+        reason = "its rows are not those of a file of metrics"
+    if reason is not None:
+        msg = f"Expected the metrics of this run in {path}, but: {reason}. Move it away; the run goes on without it."
+        raise RunDirError(msg)
+    return [{key: value for key, value in row.items() if value or key in PLACE} for row in rows]

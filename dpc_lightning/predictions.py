@@ -11,8 +11,10 @@ from jsonargparse import ArgumentParser
 from rich.progress import Progress
 
 from dpc_lightning.atomic import write_text
+from dpc_lightning.checkpoint_file import CheckpointFile
 from dpc_lightning.cli import PurchaseCLI
 from dpc_lightning.data.datamodule import TrainView
+from dpc_lightning.data.loaders import worker_errors
 from dpc_lightning.errors import RunDirError
 from dpc_lightning.run_dir import RunDir
 
@@ -55,7 +57,7 @@ def predict_folder(run_dir: RunDir, images: Path, out: Path, accelerator: str = 
         Number of images.
 
     Raises:
-        RunDirError: if the run has no configuration or no final model, or the file cannot be written.
+        RunDirError: if the run has no configuration, or no final model that is whole, or the file cannot be written.
         DataError: if the folder has no images, or one cannot be read; the message names it.
     """
     for file in (run_dir.config, run_dir.final_checkpoint):
@@ -64,7 +66,8 @@ def predict_folder(run_dir: RunDir, images: Path, out: Path, accelerator: str = 
             raise RunDirError(msg)
     built = PurchaseCLI(["--config", str(run_dir.config)], run=False)
     module, data = built.model, built.datamodule
-    checkpoint = torch.load(run_dir.final_checkpoint, map_location="cpu", weights_only=True)
+    files = CheckpointFile(run_dir.checkpoints)  # torch alone does not look at the checksums
+    checkpoint = files.load_checkpoint(run_dir.final_checkpoint, map_location="cpu", weights_only=True)
     module.on_load_checkpoint(checkpoint)
     module.load_state_dict(checkpoint["state_dict"])
     use_gpu = torch.cuda.is_available() if accelerator == "auto" else accelerator == "gpu"
@@ -77,7 +80,7 @@ def predict_folder(run_dir: RunDir, images: Path, out: Path, accelerator: str = 
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", *(f"p_{name}" for name in classes), *classes])
     count = 0
-    with torch.no_grad(), Progress(transient=True) as progress:
+    with torch.no_grad(), worker_errors(), Progress(transient=True) as progress:
         task = progress.add_task("predicting", total=len(loader))
         for batch in loader:
             probabilities = module.predict_logits(batch["image"].to(device)).sigmoid().cpu().numpy()

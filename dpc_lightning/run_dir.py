@@ -177,7 +177,15 @@ class RunDir:
         if not self.config.exists() or not (self.ledger.exists() or self.last_checkpoint.exists()):
             write_text(self.config, resolved)  # a start that failed before it did anything leaves nothing to agree with
             return
-        before = _flatten(yaml.safe_load(self.config.read_text(encoding="utf-8")))
+        try:
+            before = _flatten(yaml.safe_load(self.config.read_text(encoding="utf-8")))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            reason = str(error).partition("\n")[0]
+            msg = (
+                f"Expected the configuration that the run was started with in {self.config}, but it cannot be read: "
+                f"{reason}. Remove this one file to go on with the settings that you give now; they must be the same."
+            )
+            raise RunDirError(msg) from error
         now = _flatten(yaml.safe_load(resolved))
         changed = [
             f"  {key}: {before.get(key, '(absent)')!r} -> {now.get(key, '(absent)')!r}"

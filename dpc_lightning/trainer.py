@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.callbacks import ProgressBar
 from typing_extensions import override
 
+from dpc_lightning.callbacks.lowered_rates import LoweredRates
 from dpc_lightning.callbacks.phase_records import PhaseRecords
 from dpc_lightning.callbacks.phase_reset import PhaseReset
 from dpc_lightning.callbacks.preemption import Preemption
@@ -18,8 +19,10 @@ from dpc_lightning.callbacks.purchase_progress import PurchaseProgress
 from dpc_lightning.callbacks.run_checkpoint import RunCheckpoint
 from dpc_lightning.callbacks.step_seed import StepSeed
 from dpc_lightning.callbacks.weight_averaging import WeightAveraging
+from dpc_lightning.checkpoint_file import CheckpointFile, usable_checkpoint
 from dpc_lightning.data.datamodule import PurchaseDataModule
-from dpc_lightning.errors import ConfigError
+from dpc_lightning.data.loaders import worker_errors
+from dpc_lightning.errors import ConfigError, DivergedError, LoweredRateError
 from dpc_lightning.loops.purchase_loop import PurchaseLoop
 from dpc_lightning.metrics_file import MetricsFile
 from dpc_lightning.models.classifier import MultiLabelClassifier
@@ -27,7 +30,10 @@ from dpc_lightning.purchase.plan import PurchasePlan
 from dpc_lightning.run_dir import RunDir
 from dpc_lightning.trainer_settings import refuse_callbacks, refuse_precision, refuse_settings, refuse_strategy
 
-__all__ = ["PurchaseTrainer"]
+__all__ = ["LOWERED_RATE", "PurchaseTrainer"]
+
+LOWERED_RATE = "lowered_rate"
+"""Kind of the ledger's event that says from which step on a phase has a lower learning rate."""
 
 _NO_PLAN = "This trainer has no purchase plan: build it by `PurchaseTrainer.with_purchase`."
 
@@ -92,6 +98,7 @@ class PurchaseTrainer(Trainer):
             StepSeed(seed),
             WeightAveraging(),
             PhaseRecords(metrics),
+            LoweredRates(lambda: trainer.purchase_loop.buyer.noted(trainer.data, LOWERED_RATE)),
             *([] if any(isinstance(callback, PurchaseLog) for callback in callbacks) else [PurchaseLog()]),
             RunCheckpoint(run_dir.checkpoints, checkpoint_every),
             Preemption(run_dir.checkpoints),
@@ -105,6 +112,7 @@ class PurchaseTrainer(Trainer):
         trainer.callbacks[:0] = loop.callbacks
         trainer.fit_loop = loop
         trainer.run_dir = run_dir
+        trainer.strategy.checkpoint_io = CheckpointFile(run_dir.checkpoints)
         return trainer
 
     @property
@@ -118,6 +126,12 @@ class PurchaseTrainer(Trainer):
             if isinstance(callback, Preemption):
                 return callback
         raise ConfigError(_NO_PLAN)
+
+    @property
+    def data(self) -> PurchaseDataModule:
+        """The data of the run, once `fit` has begun."""
+        data: PurchaseDataModule = self.datamodule  # type: ignore[attr-defined]
+        return data
 
     @property
     def finished(self) -> bool:
@@ -154,11 +168,16 @@ class PurchaseTrainer(Trainer):
             train_dataloaders: refused; the data module gives the loaders of each phase.
             val_dataloaders: refused; the data module gives the loader.
             datamodule: a `PurchaseDataModule`.
-            ckpt_path: a checkpoint to go on from; `last.ckpt` of the run folder if there is one.
+            ckpt_path: a checkpoint to go on from; `last.ckpt` of the run folder if there is one, and the one before it
+                if that is damaged.
             weights_only: passed on to Lightning.
 
         Raises:
             ConfigError: if model or data are of another kind, or if Lightning finds a setting wrong while it runs.
+            DataError: if a process that loads data was killed.
+            DivergedError: if the training loss becomes NaN or infinite and may not be retried.
+            LoweredRateError: if it may be: the ledger says so, and `fit` of a new trainer in the same folder goes on.
+            RunDirError: if there are checkpoints, and all are damaged.
         """
         if not isinstance(model, MultiLabelClassifier) or not isinstance(datamodule, PurchaseDataModule):
             msg = "Expected a MultiLabelClassifier and a PurchaseDataModule: a purchase needs to know both."
@@ -169,16 +188,38 @@ class PurchaseTrainer(Trainer):
         if self.finished:
             return
         self.purchase_loop.attach(model, datamodule)
-        last = self.run_dir.last_checkpoint
-        if ckpt_path is None and last.exists():
-            ckpt_path = last
+        if ckpt_path is None:
+            ckpt_path = usable_checkpoint(self.run_dir.checkpoints, set_aside=self.is_global_zero)
         try:
-            super().fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=weights_only)
-        except MisconfigurationException as error:
+            with worker_errors():
+                super().fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=weights_only)
+        except DivergedError as error:
+            self._note_retry(error, model)
+            raise
+        except (MisconfigurationException, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "Early stopping conditioned on metric" not in str(error):
+                raise
             msg = f"Lightning refuses a setting of the group `trainer:`: {error}"
             raise ConfigError(msg) from error
         finally:
             self.purchase_loop.buyer.close()  # however it ended: Lightning tears down only the loop that was running
+
+    def _note_retry(self, error: DivergedError, module: MultiLabelClassifier) -> None:
+        """Note in the ledger that the phase goes on with a lower rate, if a retry is left, and say so."""
+        recipe, phase = module.active, module.phase
+        used = sum(each.phase == phase for each in module.lowered_rates)
+        if used >= recipe.retries_after_nan:
+            return
+        step = next(each.saved_step for each in self.callbacks if isinstance(each, RunCheckpoint))
+        self.purchase_loop.buyer.note(
+            self.data, LOWERED_RATE, phase=phase, from_step=step, factor=recipe.rate_after_nan
+        )
+        msg = (
+            f"{error} Retry {used + 1} of {recipe.retries_after_nan}: the run goes back to its last checkpoint, of "
+            f"step {step}, and the learning rate of the rest of {phase} is multiplied by "
+            f"{recipe.rate_after_nan ** (used + 1):g}."
+        )
+        raise LoweredRateError(msg, self.run_dir.path) from error
 
 
 def _devices_of_torchrun(kwargs: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, int]:

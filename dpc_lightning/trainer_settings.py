@@ -6,11 +6,13 @@ from typing import Any
 from lightning.pytorch import Callback
 from lightning.pytorch import callbacks as stock
 from lightning.pytorch.accelerators import Accelerator, CPUAccelerator
+from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
 
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.cost_meter import CostMeter
 from dpc_lightning.callbacks.label_budget import LabelBudget
+from dpc_lightning.callbacks.lowered_rates import LoweredRates
 from dpc_lightning.callbacks.phase_records import PhaseRecords
 from dpc_lightning.callbacks.phase_reset import PhaseReset
 from dpc_lightning.callbacks.run_checkpoint import RunCheckpoint
@@ -51,6 +53,7 @@ ALWAYS_THERE: dict[type[Callback], str] = {
     ComputeBudget: "set `purchase.seconds`",
     CostMeter: "leave it out",
     LabelBudget: "set `purchase.labels`",
+    LoweredRates: "set `model.retries_after_nan` or `evaluate.retries_after_nan`",
     PhaseRecords: "leave it out",
     PhaseReset: "leave it out",
     RunCheckpoint: "leave it out, or add a `ModelCheckpoint`",
@@ -98,6 +101,14 @@ plan: set `purchase.seconds`: Lightning's timer starts again in every phase.
         msg = "`trainer.barebones` is true, but a run lives from its callbacks: leave it out."
         raise ConfigError(msg)
     _refuse_split_weights(settings.get("strategy"))
+    plugins = settings.get("plugins") or []
+    for plugin in plugins if isinstance(plugins, Sequence) else [plugins]:
+        if isinstance(plugin, CheckpointIO):
+            msg = (
+                f"`trainer.plugins`: {type(plugin).__name__} would write the checkpoints, but a run goes on by its "
+                "own, which are flushed to the disk, checked, and kept twice: leave it out."
+            )
+            raise ConfigError(msg)
     if settings.get("sync_batchnorm"):
         msg = (
             "`trainer.sync_batchnorm` is true, but what Lightning puts in place of timm's normalisation layers lacks "

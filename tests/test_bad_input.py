@@ -203,10 +203,28 @@ def test_bad_input_is_named_with_its_place_and_nothing_is_half_written(
 
 def test_a_typo_in_yaml_names_the_key(clean: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "typo.yaml"
-    for text, word in (("purchase: {labls: 3}", "labls"), ("purchase: [", "parsing config")):
-        file.write_text(text)
+    for text, word in (("purchase: {labls: 3}", "labls"), ("purchase: [", f"line 2, column 1 of {file}")):
+        file.write_text(text + "\n")
         assert word in refused(words(clean, tmp_path / "run", f"--config={file}"), capfd)
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("word", ["--purchase=4", "--evaluate=null", "--trainer=[1]"])
+def test_a_group_without_settings_is_named(
+    clean: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], word: str
+) -> None:
+    group = word.partition("=")[0].removeprefix("--")
+    command = [each for each in words(clean, tmp_path / "run") if not each.startswith(f"--{group}.")]
+    assert group in refused([*command, word], capfd)
+
+
+def test_a_misspelt_monitor_is_named(clean: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    stopping = "--trainer.callbacks=[{class_path: EarlyStopping, init_args: {monitor: val/f1_marco}}]"
+    more = (stopping, "--trainer.check_val_every_n_epoch=1")
+    said = refused(words(clean, tmp_path / "run", *more), capfd)
+    assert "val/f1_marco" in said
+    assert "val/f1_macro" in said  # what there is
+    nothing_half_written(tmp_path / "run")
 
 
 @pytest.mark.parametrize("kind", ["16 bit", "grey", "RGBA", "CMYK", "palette"])

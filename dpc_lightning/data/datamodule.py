@@ -102,11 +102,14 @@ class PurchaseDataModule(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Generate the sheets if the root is missing, read everything once, and decode all images.
 
-        Lightning calls this on one process only. Nothing is kept but files.
+        Lightning calls this on one process only, before the fit and again before the test. Nothing is kept but files.
+        Data that is open is not looked at again: an image that has disappeared since does not end the run.
 
         Raises:
             DataError: for anything that is wrong with the data; names file and row and the way out.
         """
+        if self._data is not None:
+            return
         if self.generator is not None and (not self.root.exists() or (self.root / SETTINGS_FILE).exists()):
             write_sheets(self.root, self.generator)
         self._open()

@@ -1,6 +1,7 @@
 """A training loader that knows how many batches of its epoch are done, and can go on from there."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypedDict, TypeVar
 
 import cv2
@@ -11,7 +12,7 @@ from dpc_lightning.data.datasets import AugmentedDataset, Item
 from dpc_lightning.data.samplers import EpochBatches, ShardBatches
 from dpc_lightning.errors import DataError
 
-__all__ = ["Batch", "ResumableLoader", "shard_loader"]
+__all__ = ["Batch", "ResumableLoader", "shard_loader", "worker_errors"]
 
 
 ItemT = TypeVar("ItemT")
@@ -121,6 +122,39 @@ def shard_loader(
         worker_init_fn=_one_thread,
         generator=torch.Generator(),
     )
+
+
+@contextmanager
+def worker_errors() -> Iterator[None]:
+    """Turn what torch says of a process that loads data into an error of ours.
+
+    A worker that dies is noticed by a signal, so that torch may raise its error anywhere in the main process.
+
+    Raises:
+        DataError: if a worker was killed; or as raised in a worker, without the worker's traceback.
+
+    Example:
+        >>> with worker_errors():
+        ...     raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        dpc_lightning.errors.DataError: A process that loads data died: DataLoader worker (pid 7) is killed by ...
+    """
+    try:
+        yield
+    except DataError as error:
+        if "Original Traceback" not in str(error):
+            raise
+        raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2].strip()) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        msg = (
+            f"A process that loads data died: {str(error).strip().rstrip('.')}. Most often the memory was full. Start "
+            "again with fewer processes, `--data.num_workers=0` for none: the run goes on from its last checkpoint to "
+            "the same result."
+        )
+        raise DataError(msg) from error
 
 
 def _one_thread(_worker: int) -> None:

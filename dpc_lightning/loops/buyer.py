@@ -172,7 +172,7 @@ class Buyer:
                 scores=selection.scores,
                 labels=labels,
                 pool=len(pool),
-                labels_left=ledger.left,
+                labels_left=self.plan.labels - len(data.bought) - len(selection.indices),  # as then, if replayed
                 score_seconds=scored - start,
                 pick_seconds=picked - scored,
                 buy_seconds=self.clock.now() - picked,

@@ -1,18 +1,22 @@
 """The Lightning module: trains the network of the current stage, and judges it on validation and test."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from dpc_lightning.errors import ConfigError, DpcError
+from dpc_lightning.errors import ConfigError, DivergedError, DpcError
 from dpc_lightning.models.batches import Batch, HasLabels, Prediction
 from dpc_lightning.models.freeze import count_trainable
 from dpc_lightning.models.logit_table import LogitTable
+from dpc_lightning.models.lowered_rate import LoweredRate, rate_factor
 from dpc_lightning.models.metrics import Scores, evaluate_predictions
 from dpc_lightning.models.optimization import configure
 from dpc_lightning.models.recipe import Pipeline
@@ -37,6 +41,7 @@ class MultiLabelClassifier(StagedModule):
     Attributes:
         test_scores: scores of the last test; None before.
         predict_embeddings: whether `predict_step` adds embeddings.
+        lowered_rates: where the learning rate is lower than the recipe says, because training had diverged.
 
     Example:
         >>> module = MultiLabelClassifier(Pipeline(epochs=10), backbone="resnet18", batch_size=8)
@@ -48,6 +53,7 @@ class MultiLabelClassifier(StagedModule):
         super().__init__(evaluate, **recipe)
         self.test_scores: Scores | None = None
         self.predict_embeddings = False
+        self.lowered_rates: Sequence[LoweredRate] = ()
         self._table = LogitTable()
         self._diverged: Tensor | None = None
         self._loss_sum: Tensor | None = None
@@ -85,7 +91,8 @@ class MultiLabelClassifier(StagedModule):
         """Compute the loss of a batch; `on_train_epoch_end` logs its average.
 
         Raises:
-            DpcError: if the loss is NaN or infinite (on a GPU up to 20 batches later, to not wait for it each time).
+            DivergedError: if the loss is NaN or infinite (on a GPU or several ranks up to 20 batches later, to not
+                wait for it each time).
         """
         logits = self.network(self.prepare(batch["image"]))
         loss: Tensor = self.loss(logits, batch["label"])
@@ -94,7 +101,8 @@ class MultiLabelClassifier(StagedModule):
         self._loss_images += len(logits)
         bad = ~weighted.isfinite()
         self._diverged = bad if self._diverged is None else self._diverged | bad
-        if loss.device.type == "cpu" or batch_idx % _CHECK_EVERY == 0:
+        at_once = loss.device.type == "cpu" and self._ranks() == 1
+        if at_once or batch_idx % _CHECK_EVERY == 0:
             self._check_diverged(f"batch {batch_idx}")
         return loss
 
@@ -108,14 +116,66 @@ class MultiLabelClassifier(StagedModule):
             self.log("train/loss", self._loss_sum / self._loss_images, sync_dist=True)
         self._loss_sum, self._loss_images = None, 0
 
+    def require_finite(self, place: str) -> None:
+        """Refuse to save what cannot be gone on from: after a NaN or infinite loss, or with such a weight.
+
+        Args:
+            place: where the training stands, for the message.
+
+        Raises:
+            DivergedError: naming phase, epoch and place; on all ranks alike.
+        """
+        self._check_diverged(place)
+        finite = torch.stack([weights.detach().isfinite().all() for weights in self.network.parameters()])
+        if not bool(finite.all()):  # after the last step's gradient: the ranks hold equal weights
+            self._say_diverged("A weight of the network", place)
+
     def _check_diverged(self, place: str) -> None:
-        if self._diverged is not None and bool(self._diverged):
-            msg = (
-                f"The training loss is NaN or infinite in phase {self.phase or self.stage}, epoch "
-                f"{self.current_epoch}, seen at {place}. Lower `{self.active.group}.optimizer.init_args.lr`, set "
-                "`trainer.gradient_clip_val`, or use a higher `trainer.precision`."
-            )
-            raise DpcError(msg)
+        bad = self._diverged is not None and bool(self._diverged)
+        if self._ranks() > 1:  # each rank has a loss of its own, and all must end in the same step
+            bad = self.trainer.strategy.reduce_boolean_decision(bad, all=False)
+        if bad:
+            self._say_diverged("The training loss", place)
+
+    def _say_diverged(self, what: str, place: str) -> None:
+        msg = (
+            f"{what} is NaN or infinite in phase {self.phase or self.stage}, epoch {self.current_epoch}, seen at "
+            f"{place}. Lower `{self.active.group}.optimizer.init_args.lr`, set `trainer.gradient_clip_val`, use a "
+            f"higher `trainer.precision`, or let the run go back and lower the rate by itself: "
+            f"`{self.active.group}.retries_after_nan: 2`."
+        )
+        raise DivergedError(msg)
+
+    def _ranks(self) -> int:
+        return 1 if self._trainer is None else self.trainer.world_size
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Make a step, with a lower learning rate where training had diverged.
+
+        The rate is put back after the step, so that schedules and checkpoints know nothing of it.
+
+        Args:
+            epoch: given by Lightning.
+            batch_idx: likewise.
+            optimizer: likewise.
+            optimizer_closure: likewise.
+        """
+        factor = rate_factor(self.lowered_rates, self.phase, self.trainer.global_step) if self.lowered_rates else 1.0
+        groups: list[dict[str, Any]] = optimizer.param_groups
+        rates = [group["lr"] for group in groups]
+        if factor != 1:
+            for group, rate in zip(groups, rates, strict=True):
+                group["lr"] = rate * factor
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        if factor != 1:
+            for group, rate in zip(groups, rates, strict=True):
+                group["lr"] = rate
 
     def on_validation_start(self) -> None:
         """Refuse to judge nothing."""

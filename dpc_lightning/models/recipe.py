@@ -43,6 +43,9 @@ class Recipe:
         blur: Where Gaussian blur is applied: `none`, `train`, `test` or `both`.
         tta: Views of an image that are averaged at validation and test: 1, 2 or 4 flips, 8 with quarter turns.
         average_decay: Decay of a moving average of the weights in this phase, in (0, 1); null is off.
+        retries_after_nan: How often a phase may go back to the last checkpoint, with a lower learning rate for the rest
+            of it, when its loss becomes NaN or infinite. At 0 the run ends with the error.
+        rate_after_nan: What the learning rate is multiplied by at each of these retries, in (0, 1).
         channels_last: Keep images and weights with channels last in memory, which is faster for convolutions.
 
     Raises:
@@ -71,6 +74,8 @@ class Recipe:
     blur: Blur
     tta: TestFlips
     average_decay: float | None
+    retries_after_nan: int
+    rate_after_nan: float
     channels_last: bool
 
     def __init__(
@@ -91,6 +96,8 @@ class Recipe:
         blur: Blur = "none",
         tta: TestFlips = 1,
         average_decay: float | None = None,
+        retries_after_nan: int = 0,
+        rate_after_nan: float = 0.5,
         channels_last: bool = True,
     ) -> None:
         given = locals()
@@ -100,9 +107,12 @@ class Recipe:
 
     def _check(self) -> None:
         _in_range(f"{self.group}.drop_rate", self.drop_rate, self.drop_rate >= 0 and self.drop_rate < 1, "in [0, 1)")
-        _at_least_one(f"{self.group}.batch_size", self.batch_size)
+        _at_least(f"{self.group}.batch_size", self.batch_size, 1)
         decay = self.average_decay
         _in_range(f"{self.group}.average_decay", decay, decay is None or 0 < decay < 1, "in (0, 1) or null")
+        _at_least(f"{self.group}.retries_after_nan", self.retries_after_nan, 0)
+        factor = self.rate_after_nan
+        _in_range(f"{self.group}.rate_after_nan", factor, 0 < factor < 1, "in (0, 1)")
         choices: tuple[tuple[str, object, Iterable[object]], ...] = (
             ("normalization", self.normalization, ("imagenet", "image")),
             ("augment", self.augment, ("none", "flips", "full")),
@@ -148,13 +158,13 @@ class Pipeline(Recipe):
 
     def __init__(self, *, epochs: int = 25, **recipe: Any) -> None:  # noqa: ANN401  typed by Recipe
         object.__setattr__(self, "epochs", epochs)
-        _at_least_one(f"{self.group}.epochs", epochs)
+        _at_least(f"{self.group}.epochs", epochs, 1)
         super().__init__(**recipe)
 
 
-def _at_least_one(key: str, value: object) -> None:
-    valid = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    _in_range(key, value, valid, "a whole number of at least 1")
+def _at_least(key: str, value: object, least: int) -> None:
+    valid = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    _in_range(key, value, valid, f"a whole number of at least {least}")
 
 
 def _in_range(key: str, value: object, valid: bool, expected: str) -> None:  # noqa: FBT001  private, always positional

@@ -5,26 +5,26 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from lightning.pytorch import LightningModule
+from torch import nn
 
 from dpc_lightning.callbacks.run_checkpoint import RunCheckpoint
-from dpc_lightning.errors import RunDirError
+from dpc_lightning.errors import DivergedError, RunDirError
+from dpc_lightning.models.classifier import MultiLabelClassifier
+from dpc_lightning.models.recipe import Pipeline
 from dpc_lightning.purchase.plan import Phase
 
-MODULE = cast("LightningModule", None)
+MODULE = MultiLabelClassifier(Pipeline())
+MODULE.network = cast("Any", nn.Linear(2, 1))
 
 
 class Saving:
     """A trainer that only writes down what it is asked to save."""
 
-    def __init__(self, error: OSError | None = None) -> None:
+    def __init__(self) -> None:
         self.global_step = 0
         self.saved: list[tuple[str, bool]] = []
-        self.error = error
 
     def save_checkpoint(self, path: Path, *, weights_only: bool) -> None:
-        if self.error is not None:
-            raise self.error
         self.saved.append((path.name, weights_only))
 
 
@@ -46,7 +46,27 @@ def test_every_n_steps(tmp_path: Path) -> None:
     assert trainer.saved == [("last.ckpt", False)] * 2
 
 
-def test_no_space_is_an_error_that_names_the_file_and_the_way_out(tmp_path: Path) -> None:
-    trainer: Any = SimpleNamespace(save_checkpoint=Saving(OSError(28, "No space left on device")).save_checkpoint)
-    with pytest.raises(RunDirError, match=r"last\.ckpt: No space left on device\. Make room .* start again"):
-        RunCheckpoint(tmp_path).on_train_epoch_end(trainer, MODULE)
+def test_weights_that_are_nan_are_not_saved(tmp_path: Path) -> None:
+    trainer: Any = Saving()
+    module = MultiLabelClassifier(Pipeline())
+    module.network = cast("Any", nn.Linear(2, 1))
+    module.phase = "round_3"
+    callback = RunCheckpoint(tmp_path)
+    callback.on_train_epoch_end(trainer, module)
+    nn.init.constant_(module.network.weight, float("nan"))  # type: ignore[arg-type]
+    with pytest.raises(DivergedError, match=r"weight .* phase round_3, epoch 0, seen at the end of the epoch"):
+        callback.on_train_epoch_end(trainer, module)
+    assert trainer.saved == [("last.ckpt", False)]
+
+
+def test_ranks_that_read_different_checkpoints_are_told(tmp_path: Path) -> None:
+    def checkpoint(step: int) -> dict[str, Any]:
+        return {"global_step": step, "epoch": 1, "loops": {"fit_loop": {"state_dict": {"cursor": 2}}}}
+
+    strategy = SimpleNamespace(broadcast=lambda _: [4, 1, 2])  # what rank 0 has read
+    trainer: Any = SimpleNamespace(state=SimpleNamespace(fn="fit"), world_size=2, global_rank=1, strategy=strategy)
+    callback = RunCheckpoint(tmp_path)
+    callback.on_load_checkpoint(trainer, MODULE, checkpoint(4))
+    assert callback.saved_step == 4
+    with pytest.raises(RunDirError, match="Rank 1 has read another checkpoint"):
+        callback.on_load_checkpoint(trainer, MODULE, checkpoint(8))
