@@ -24,7 +24,6 @@ class PurchaseRecord:
         score_seconds: seconds that scoring the pool took.
         pick_seconds: seconds that picking took.
         replayed: whether the picks came from the ledger, because an earlier start had made them already.
-        ledger_head: hash of the ledger's last row after this purchase, 64 hexadecimal digits.
     """
 
     round: int
@@ -35,7 +34,6 @@ class PurchaseRecord:
     score_seconds: float
     pick_seconds: float
     replayed: bool
-    ledger_head: str = ""
 
 
 class PhaseCallback(Callback):

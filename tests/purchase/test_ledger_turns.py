@@ -38,8 +38,8 @@ def buy_by_turns(path: Path, log: Path, seed: int) -> None:
     sys.stdin.readline()
     left = BUDGET
     while left:
-        with open_ledger(path, Logged(log), budget=BUDGET, pool_size=POOL, wait_seconds=60) as ledger:
-            for _ in range(4):
+        with open_ledger(path, Logged(log), budget=BUDGET, pool_size=POOL, wait_seconds=300) as ledger:
+            for _ in range(6):
                 wanted = rng.choice(POOL, rng.integers(1, 300), replace=False)
                 before = ledger.rows
                 if rng.random() < 0.1:
@@ -83,7 +83,7 @@ def test_eight_processes_buy_at_once_until_the_budget_is_gone(tmp_path: Path) ->
         buyer.stdin.write("go\n")
         buyer.stdin.flush()
     for buyer in buyers:
-        said.append(buyer.communicate(timeout=60)[0])
+        said.append(buyer.communicate(timeout=300)[0])
         assert buyer.returncode == 0
     with Ledger.read(path) as view:
         bought = view.purchases(view.rows)
