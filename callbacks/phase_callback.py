@@ -26,7 +26,6 @@ class PurchaseRecord:
         pick_seconds: seconds that picking took.
         buy_seconds: seconds that the oracle and the ledger took.
         replayed: whether the picks came from the ledger, because an earlier start had made them already.
-        ledger_head: hash of the ledger's last row after this purchase, 64 hexadecimal digits.
     """
 
     round: int
@@ -39,7 +38,6 @@ class PurchaseRecord:
     pick_seconds: float
     buy_seconds: float
     replayed: bool
-    ledger_head: str = ""
 
 
 class PhaseCallback(Callback):

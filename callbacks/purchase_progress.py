@@ -104,7 +104,6 @@ class PurchaseProgress(PhaseCallback, ProgressBar):
             f"round {record.round}: bought {len(record.indices)} labels{again}, {clean} of them clean; "
             f"{record.labels_left} left; scoring {record.score_seconds:.1f} s, picking {record.pick_seconds:.2f} s"
         )
-        self.print(f"round {record.round}: ledger head {record.ledger_head}")
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

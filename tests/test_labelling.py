@@ -78,9 +78,11 @@ def test_people_label_round_by_round_and_the_run_buys_what_it_would_have_bought(
     said_by(0)
     assert purchases(run_dir) == purchases(whole)
     assert weights(run_dir, "evaluate") == weights(whole, "evaluate")
-    (head,) = re.findall(r"ledger: 12 of 12 labels charged, head ([0-9a-f]{64})", caplog.text)
-    assert main(["ledger", "verify", str(run_dir), "--head", head]) == 0
-    assert "also against the head given and against summary.json" in capfd.readouterr().out
+    heads = re.findall(r"ledger: (\d+) of 12 labels charged, head ([0-9a-f]{64})", caplog.text)
+    assert [bought for bought, _ in heads] == ["6", "12", "12"], "after each purchase, and at the end of the buying"
+    for _, head in heads:
+        assert main(["ledger", "verify", str(run_dir), "--head", head]) == 0
+        assert "also against the head given and against summary.json" in capfd.readouterr().out
 
 
 def ends_waiting(command: Sequence[str]) -> str:

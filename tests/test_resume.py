@@ -131,4 +131,4 @@ def test_a_folder_in_use_is_refused(small_root: Path, tmp_path: Path, capfd: pyt
     run_dir.create()
     with held_by_another_process(run_dir):
         assert main(words(small_root, run_dir.path)) == 2
-    assert "Another process" in capfd.readouterr().err
+    assert "is in use by process" in capfd.readouterr().err

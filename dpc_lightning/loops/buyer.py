@@ -111,7 +111,7 @@ class Buyer:
         def write() -> None:
             ledger = self._open(data)
             write_purchases(self.run_dir / "purchases.csv", ledger.purchases(), data.pool.images, data.classes)
-            rank_zero_info(f"ledger: {ledger.rows} of {ledger.budget} labels charged, head {ledger.head}")
+            _say_head(ledger)
 
         self._on_rank_zero(write)
 
@@ -165,6 +165,7 @@ class Buyer:
             picked = self.clock.now()
             with self.clock.doing("buy"):
                 labels = ledger.buy(selection.indices, round=round_number, scores=selection.scores)
+                _say_head(ledger)
                 write_purchases(self.run_dir / "purchases.csv", ledger.purchases(), data.pool.images, data.classes)
             return PurchaseRecord(
                 round=round_number,
@@ -177,7 +178,6 @@ class Buyer:
                 pick_seconds=picked - scored,
                 buy_seconds=self.clock.now() - picked,
                 replayed=earlier is not None,
-                ledger_head=ledger.head,
             )
 
         record = self._on_rank_zero(settle)
@@ -308,3 +308,8 @@ class Buyer:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome  # type: ignore[return-value]  # None only if `work` returns it
+
+
+def _say_head(ledger: Ledger) -> None:
+    """Put the ledger's head into the log: by it rows that are cut off later are found."""
+    rank_zero_info(f"ledger: {ledger.rows} of {ledger.budget} labels charged, head {ledger.head}")

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -218,8 +219,9 @@ class Ledger(LedgerView):
             OracleError: if the oracle fails.
             LabelsPendingError: if people answer later.
         """
-        for round_number in sorted({round_number for _, round_number in self._waiting.values()}):
-            self._settle_round(round_number)
+        waiting = list(self._waiting.items())  # in the order of purchase, in which they are answered
+        for round_number, charged in groupby(waiting, key=lambda item: item[1][1]):
+            self._settle_round(round_number, {index: number for index, (number, _) in charged})
 
     def record_event(self, kind: str, payload: Mapping[str, Json]) -> None:
         """Write a fact that a resume or a report must know.
@@ -258,8 +260,7 @@ class Ledger(LedgerView):
             )
             raise LedgerError(msg)
 
-    def _settle_round(self, round_number: int) -> None:
-        numbers = {index: number for index, (number, round_) in self._waiting.items() if round_ == round_number}
+    def _settle_round(self, round_number: int, numbers: Mapping[int, int]) -> None:
         indices = np.array(list(numbers), dtype=np.int64)
         patience = self._settings
         answer = ask(self.oracle, indices, round_number, patience.attempts, patience.backoff_seconds, self._sleep)

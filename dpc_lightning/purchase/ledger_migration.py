@@ -55,8 +55,8 @@ WHEN NEW.number IS NOT 1 + (SELECT coalesce(max(number), 0) FROM purchases)
     OR EXISTS (SELECT 1 FROM purchases WHERE image = NEW.image)
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: purchases are numbered on, each image bought once'); END""",
         """CREATE TRIGGER answers_in_order BEFORE INSERT ON answers
-WHEN EXISTS (SELECT 1 FROM answers WHERE number = NEW.number)
-BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: a purchase is answered once'); END""",
+WHEN NEW.number IS NOT 1 + (SELECT coalesce(max(number), 0) FROM answers)
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: purchases are answered in their order, each once'); END""",
     ),
 }
 """What turns a version into the next one, statement by statement. They add indices, triggers, tables or columns with a

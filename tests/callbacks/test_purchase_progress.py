@@ -13,7 +13,6 @@ from dpc_lightning.__main__ import main
 from dpc_lightning.callbacks import purchase_progress
 from dpc_lightning.callbacks.purchase_progress import PurchaseProgress
 from dpc_lightning.models.classifier import MultiLabelClassifier
-from dpc_lightning.purchase.ledger import Ledger
 from tests.small_run import words
 from tests.test_resume import Stop, stop_at_call
 
@@ -68,8 +67,7 @@ def test_a_log_gets_a_line_for_each_phase_and_purchase_and_no_bar(
     said = [line for line in lines(text) if line]
     assert [line.split(":")[0] for line in said] == [
         "pretrain",
-        *("round 1",) * 3,
-        *("round 2",) * 3,
+        *("round 1", "round 1", "round 2", "round 2"),
         "evaluate",
     ]
     assert re.fullmatch(
@@ -78,12 +76,8 @@ def test_a_log_gets_a_line_for_each_phase_and_purchase_and_no_bar(
     assert re.fullmatch(
         r"round 1: bought 6 labels, \d of them clean; 6 left; scoring [\d.]+ s, picking [\d.]+ s", said[1]
     )
-    assert said[4].startswith("round 2: bought 6 labels")
-    assert "0 labels left" in said[7]
-    heads = [line.removeprefix(f"round {number}: ledger head ") for number, line in ((1, said[2]), (2, said[5]))]
-    with Ledger.read(tmp_path / "run" / "ledger.sqlite") as ledger:
-        for head in heads:
-            assert ledger.verify(head)
+    assert said[3].startswith("round 2: bought 6 labels")
+    assert "0 labels left" in said[5]
     assert "\x1b" not in text.getvalue()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dpc_lightning.acquisition import Selection
+from dpc_lightning.acquisition.base import IntArray, LabelArray
 from dpc_lightning.errors import (
     BudgetExceededError,
     InvalidIndexError,
@@ -166,6 +167,25 @@ def test_everything_is_there_after_reopening(path: Path, oracle: Scripted) -> No
         assert ledger.classes == CLASSES
         assert ledger.verify(head) == 6
     assert len(oracle.asked) == 1
+
+
+def test_an_oracle_is_told_the_round_and_asked_for_each_apart(path: Path) -> None:
+    class Rounds(Scripted):
+        def label_round(self, indices: IntArray, round_number: int) -> LabelArray:
+            rounds.append(round_number)
+            return super().label_round(indices, round_number)
+
+    rounds: list[int] = []
+    with open_ledger(path) as ledger:
+        ledger._charge([(4, None), (9, None)], 3)
+        ledger._charge([(2, None)], 1)
+        ledger._charge([(1, None)], 3)
+    oracle = Rounds()
+    with open_ledger(path, oracle) as ledger:
+        assert ledger.buy([8], round=7).tolist() == truth([8]).tolist()
+        assert ledger.purchases(5).labels.tolist() == truth([4, 9, 2, 1, 8]).tolist()
+        assert ledger.verify() == 1 + 5 + 5
+    assert (rounds, oracle.asked) == ([3, 1, 3, 7], [[4, 9], [2], [1], [8]])
 
 
 def test_purchases_are_a_prefix_of_the_order(path: Path) -> None:
