@@ -182,7 +182,7 @@ def test_pseudo_labels_reach_both_and_an_error_on_rank_0_ends_both(
     failing = "--purchase.acquisition=tests.rank_probes.FailingBadge"
     pseudo = "--purchase.pseudo_labels=0.51"
     command = (*TORCHRUN, *words(root, tmp_path / "run", *ODD, *HALF_BATCHES, STATE, failing, pseudo))
-    status, said = start(*command, **{FAIL: "2"})
+    status, said = start(*command, seconds=300, **{FAIL: "2"})
     assert status != 0
     assert "error: picking failed on purpose in round 2" in said
     first, second = states(tmp_path / "run", 0), states(tmp_path / "run", 1)
