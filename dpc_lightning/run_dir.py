@@ -23,6 +23,7 @@ MAY_DIFFER = frozenset(
         "trainer.devices",
         "trainer.num_nodes",
         "trainer.accelerator",
+        "trainer.strategy",
         "trainer.logger",
         "trainer.enable_progress_bar",
         "data.num_workers",

@@ -58,6 +58,7 @@ class MultiLabelClassifier(StagedModule):
         self._diverged: Tensor | None = None
         self._loss_sum: Tensor | None = None
         self._loss_images = 0
+        self._loss_before = (0.0, 0)  # sum and images of this epoch before a resume from within it
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer and the schedule of the current stage, over its trainable parameters."""
@@ -97,7 +98,11 @@ class MultiLabelClassifier(StagedModule):
         logits = self.network(self.prepare(batch["image"]))
         loss: Tensor = self.loss(logits, batch["label"])
         weighted = loss.detach() * len(logits)
-        self._loss_sum = weighted if self._loss_sum is None else self._loss_sum + weighted
+        if self._loss_sum is None:
+            (before, self._loss_images), self._loss_before = self._loss_before, (0.0, 0)
+            self._loss_sum = weighted + before
+        else:
+            self._loss_sum = self._loss_sum + weighted
         self._loss_images += len(logits)
         bad = ~weighted.isfinite()
         self._diverged = bad if self._diverged is None else self._diverged | bad
@@ -176,6 +181,20 @@ class MultiLabelClassifier(StagedModule):
         if factor != 1:
             for group, rate in zip(groups, rates, strict=True):
                 group["lr"] = rate
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the loss of the epoch so far, over all ranks, to what the stage writes."""
+        super().on_save_checkpoint(checkpoint)
+        loss = self._loss_sum
+        if loss is not None and self._ranks() > 1:
+            loss = self.trainer.strategy.reduce(loss.clone(), reduce_op="mean")
+        checkpoint["epoch_loss"] = [0.0 if loss is None else float(loss), self._loss_images]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the stage of a checkpoint, and the loss of its epoch so far."""
+        super().on_load_checkpoint(checkpoint)
+        loss, images = checkpoint.get("epoch_loss", (0.0, 0))
+        self._loss_before = (float(loss), int(images))
 
     def on_validation_start(self) -> None:
         """Refuse to judge nothing."""
