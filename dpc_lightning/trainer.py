@@ -209,6 +209,9 @@ class PurchaseTrainer(Trainer):
         recipe, phase = module.active, module.phase
         used = sum(each.phase == phase for each in module.lowered_rates)
         if used >= recipe.retries_after_nan:
+            if used:
+                msg = f"{error} The rate of this phase was lowered {used} times already."
+                raise DivergedError(msg) from error
             return
         step = next(each.saved_step for each in self.callbacks if isinstance(each, RunCheckpoint))
         self.purchase_loop.buyer.note(

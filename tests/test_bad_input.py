@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lightning.pytorch import Trainer
 from matplotlib.figure import Figure
 from PIL import Image
 
+from dpc_lightning import checkpoint_file
 from dpc_lightning.__main__ import main
 from dpc_lightning.data import image_store
 from dpc_lightning.data.train_view import DataWarning
@@ -287,7 +287,7 @@ def full(*_: object, **__: object) -> None:
 
 
 WRITERS = {
-    "a checkpoint": (Trainer, "save_checkpoint"),
+    "a checkpoint": (checkpoint_file, "write_atomically"),
     "a small file": (os, "fsync"),
     "the image store": (image_store, "write_atomically"),
     "the picture": (Figure, "savefig"),

@@ -98,5 +98,6 @@ def test_it_ends_the_run_when_the_retries_are_used_up(
     said = capfd.readouterr().err
     assert "Retry 1 of 1" in said
     assert said.rstrip().splitlines()[-1].startswith("error: The training loss is NaN or infinite in phase pretrain")
+    assert "lowered 1 times already" in said
     assert main(words(small_root, tmp_path / "run", *RETRY)) == 2  # a new start has no more of them
     fit(small_root, tmp_path / "run", *RETRY)  # by now the loss is finite

@@ -20,6 +20,7 @@ EPOCHS = "`purchase.pretrain_epochs`, `purchase.round_epochs` and `evaluate.epoc
 ADD = "--trainer.callbacks+="
 
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
+    "checkpoint writer": (("--trainer.plugins=[{class_path: TorchCheckpointIO}]",), "flushed to the disk"),
     "max_epochs": (("--trainer.max_epochs=3",), EPOCHS),
     "endless epochs": (("--trainer.max_epochs=-1",), EPOCHS),
     "min_epochs": (("--trainer.min_epochs=1",), EPOCHS),

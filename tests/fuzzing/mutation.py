@@ -90,7 +90,7 @@ def mutate_tree(tree: dict[str, Any], random: Random) -> dict[str, Any]:
         key = random.choice(sorted(node))
         deed = random.randrange(6)
         if deed <= 2:
-            node[key] = random.choice(VALUES)
+            node[key] = deepcopy(random.choice(VALUES))  # else a case would change the next one's
         elif deed == 3:
             del node[key]
         elif deed == 4:
