@@ -15,10 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.fuzzing import labels_fuzz, ledger_fuzz, yaml_fuzz
+from tests.purchase import request_fuzz
 
 TARGETS: dict[str, Callable[[int, Path], str]] = {
     "labels": labels_fuzz.fuzz_case,
     "ledger": ledger_fuzz.fuzz_case,
+    "requests": request_fuzz.fuzz_case,
     "yaml": yaml_fuzz.fuzz_case,
 }
 """What is spoilt, and by which function: it gives the kind of outcome, or raises AssertionError for a wrong one."""
@@ -63,7 +65,8 @@ def shared_out(cases: int, targets: list[str]) -> dict[str, int]:
     others = sum(target not in SHARES for target in targets)
     if not others:
         return {target: cases // len(targets) for target in targets}
-    return {target: round(cases * SHARES.get(target, (1 - slow) / others)) for target in targets}
+    shares = {target: int(cases * SHARES.get(target, (1 - slow) / others)) for target in targets}
+    return shares | {targets[0]: shares[targets[0]] + cases - sum(shares.values())}
 
 
 def main() -> int:

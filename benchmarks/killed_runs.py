@@ -39,6 +39,8 @@ class Place:
     """`module:attribute` or `module:Class.attribute`."""
     calls: int
     """The call is drawn from this many."""
+    first: int = 0
+    """Calls that are left alone before."""
     fresh: bool = False
     """Whether the data root must not be there yet."""
 
@@ -63,7 +65,8 @@ PLACES: dict[str, Place] = {
     "between buying and training": Place("dpc_lightning.loops.buyer:write_purchases", 2),
     "between buying and checkpointing": Place("dpc_lightning.loops.purchase_loop:PurchaseLoop._enter", 3),
     "announcing a phase": Place("dpc_lightning.loops.purchase_loop:PurchaseLoop._announce", 4),
-    "the evaluation": Place("dpc_lightning.models.classifier:MultiLabelClassifier.on_train_epoch_end", 6),
+    "the end of an epoch": Place("dpc_lightning.models.classifier:MultiLabelClassifier.on_train_epoch_end", 6),
+    "the evaluation": Place("dpc_lightning.models.classifier:MultiLabelClassifier.training_step", 4, first=8),
     "the test": Place("dpc_lightning.models.classifier:MultiLabelClassifier.test_step", 1),
     "writing the summary": Place("dpc_lightning.run_summary:write_text", 1),
     "ending the fit": Place("dpc_lightning.purchase.ledger:Ledger.close", 1),
@@ -85,7 +88,8 @@ class Kill:
         """Draw an instant at a place, or within so many seconds."""
         if place not in PLACES:
             return cls(place, seconds=chance.uniform(0, seconds))
-        return cls(place, call=chance.randrange(PLACES[place].calls), after=chance.random() < 0.5)
+        first, calls = PLACES[place].first, PLACES[place].calls
+        return cls(place, call=first + chance.randrange(calls), after=chance.random() < 0.5)
 
 
 def run(command: Sequence[str], log: Path, kill: Kill | None = None, prepare: Start | None = None) -> tuple[int, float]:

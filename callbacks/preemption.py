@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
 from dpc_lightning.callbacks.phase_callback import PhaseCallback
+from dpc_lightning.callbacks.run_checkpoint import ends_epoch
 from dpc_lightning.errors import PreemptedError
 from dpc_lightning.purchase.plan import Phase
 
@@ -26,12 +27,12 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasa
 class Preemption(PhaseCallback, Checkpoint):
     """Ends a run that is asked to go, so that the same command goes on from the very step.
 
-    In training the step is finished and `last.ckpt` written. Before training (data are made, images decoded, a
-    checkpoint restored) the run ends at once; while it scores, validates between phases or tests, after the batch;
-    nothing is written then, because the last checkpoint and the ledger say all. A purchase is finished. Ranks agree:
-    one that is asked takes the others along. It takes the place of Lightning's own handling of these signals, its
-    requeueing under SLURM included. It is a `Checkpoint` only to be called after all other callbacks, which have then
-    taken the step into account.
+    In training the step is finished and `last.ckpt` written; after the last step of an epoch its validation is finished
+    too. Before training (data are made, images decoded, a checkpoint restored) the run ends at once; while it scores or
+    tests, after the batch: nothing is written then, because the last checkpoint and the ledger say all. A purchase is
+    finished. Ranks agree: one that is asked takes the others along. It takes the place of Lightning's own handling of
+    these signals, its requeueing under SLURM included. It is a `Checkpoint` only to be called after all other
+    callbacks, which have then taken the step into account.
 
     Args:
         folder: the run's folder of checkpoints.
@@ -78,9 +79,14 @@ class Preemption(PhaseCallback, Checkpoint):
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        if self._agreed(trainer):
+        if not ends_epoch(trainer) and self._agreed(trainer):
             trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)
             self._leave()
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._agreed(trainer):
+            self._leave()  # `RunCheckpoint` has just saved
 
     @override
     def on_round_start(self, trainer: Trainer, pl_module: LightningModule, phase: Phase) -> None:

@@ -12,7 +12,12 @@ from dpc_lightning.errors import RunDirError
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.plan import Phase
 
-__all__ = ["RunCheckpoint"]
+__all__ = ["RunCheckpoint", "ends_epoch"]
+
+
+def ends_epoch(trainer: Trainer) -> bool:
+    """Say whether the batch that has been trained is the last of its epoch, or of an epoch that is cut off here."""
+    return trainer.should_stop or trainer.is_last_batch
 
 
 class RunCheckpoint(PhaseCallback, Checkpoint):
@@ -64,6 +69,8 @@ class RunCheckpoint(PhaseCallback, Checkpoint):
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
+        if ends_epoch(trainer):
+            return  # saved when the epoch has ended: a resume from here would leave out its validation and its hooks
         if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
             self._save_last(trainer, pl_module, f"step {trainer.global_step}")
 

@@ -19,6 +19,7 @@ KINDS = (
     "picking",
     "charging",
     "asking the oracle",
+    "the end of an epoch",
     "between buying and checkpointing",
     "the evaluation",
     "the test",

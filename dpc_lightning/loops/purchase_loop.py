@@ -252,7 +252,8 @@ class PurchaseLoop(PhasedFitLoop):
         rounds = sum(each.kind == "round" for each in self.phases[phase.cursor :])
         quota = self.label_budget.quota(rounds, in_pool=len(self._data.unlabelled))
         record = self.buyer.buy(self._data, self._module, phase.round, quota)
-        bought = self.buyer.bought(self._data)
+        # no more than this round bought: where checkpoints were lost, the ledger holds later rounds already
+        bought = self.buyer.bought(self._data, len(self._data.bought) + len(record.indices))
         self._data.set_bought(bought.indices, bought.labels)
         return record
 

@@ -82,11 +82,11 @@ class MultiLabelClassifier(StagedModule):
         dataset = loader.dataset if isinstance(loader, DataLoader) else None
         if isinstance(dataset, HasLabels):
             self.prepare_loss(dataset.labels)
-        if self.current_epoch:
-            return  # a phase that is resumed in a later epoch has logged the counts before
+        if self.current_epoch or self._loss_before[1]:
+            return  # a phase that is resumed after its first step has logged the counts before
         trainable, total = count_trainable(self.network)
         counts = {"parameters/trainable": float(trainable), "parameters/total": float(total)}
-        self.log_dict(counts, sync_dist=True)
+        self._log_now(counts, self.trainer.global_step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the loss of a batch; `on_train_epoch_end` logs its average.
@@ -118,8 +118,20 @@ class MultiLabelClassifier(StagedModule):
         """
         self._check_diverged("the end of the epoch")
         if self._loss_sum is not None:
-            self.log("train/loss", self._loss_sum / self._loss_images, sync_dist=True)
+            loss = self._loss_sum / self._loss_images
+            mean = self.trainer.strategy.reduce(loss, reduce_op="mean") if self._ranks() > 1 else loss
+            self._log_now({"train/loss": float(mean)}, self.trainer.global_step - 1)
         self._loss_sum, self._loss_images = None, 0
+
+    def _log_now(self, values: dict[str, float], step: int) -> None:
+        """Log numbers that are equal on all ranks, for loggers and for callbacks that monitor them.
+
+        Lightning logs what `self.log` was told in training only after the epoch's checkpoint: a run killed in between
+        would go on without it.
+        """
+        self.log_dict(values, logger=False, sync_dist=True)
+        for logger in self.trainer.loggers:
+            logger.log_metrics({**values, "epoch": float(self.current_epoch)}, step=step)
 
     def require_finite(self, place: str) -> None:
         """Refuse to save what cannot be gone on from: after a NaN or infinite loss, or with such a weight.

@@ -138,6 +138,8 @@ def test_a_rank_that_was_not_asked_goes_along() -> None:
     decision = {"reduce_boolean_decision": lambda mine, **_: True}
     trainer: Any = SimpleNamespace(
         world_size=2,
+        should_stop=False,
+        is_last_batch=False,
         strategy=SimpleNamespace(**decision),
         save_checkpoint=lambda path, weights_only: saved.append(path),
     )
@@ -147,7 +149,7 @@ def test_a_rank_that_was_not_asked_goes_along() -> None:
 
 
 def test_nothing_happens_without_a_signal_or_outside_the_main_thread() -> None:
-    trainer: Any = SimpleNamespace(world_size=1)
+    trainer: Any = SimpleNamespace(world_size=1, should_stop=False, is_last_batch=False)
     callback = Preemption(Path("folder"))
     before = signal.getsignal(signal.SIGTERM)
     thread = threading.Thread(target=callback.on_loop_start, args=(trainer, MODULE))

@@ -22,6 +22,7 @@ class Saving:
 
     def __init__(self) -> None:
         self.global_step = 0
+        self.is_last_batch = self.should_stop = False
         self.saved: list[tuple[str, bool]] = []
 
     def save_checkpoint(self, path: Path, *, weights_only: bool) -> None:
@@ -44,6 +45,17 @@ def test_every_n_steps(tmp_path: Path) -> None:
     for trainer.global_step in range(1, 8):
         callback.on_train_batch_end(trainer, MODULE)
     assert trainer.saved == [("last.ckpt", False)] * 2
+
+
+@pytest.mark.parametrize("why", ["is_last_batch", "should_stop"])
+def test_the_last_step_of_an_epoch_is_saved_only_with_the_end_of_the_epoch(tmp_path: Path, why: str) -> None:
+    trainer: Any = Saving()
+    callback = RunCheckpoint(tmp_path, every_n_steps=1)
+    setattr(trainer, why, True)
+    callback.on_train_batch_end(trainer, MODULE)
+    assert trainer.saved == []
+    callback.on_train_epoch_end(trainer, MODULE)
+    assert trainer.saved == [("last.ckpt", False)]
 
 
 def test_weights_that_are_nan_are_not_saved(tmp_path: Path) -> None:
