@@ -19,7 +19,7 @@ from dpc_lightning.errors import DpcError
 from tests.fuzzing.mutation import mutate_bytes, mutate_text, mutate_tree
 from tests.fuzzing.verdict import require
 
-__all__ = ["fuzz_case"]
+__all__ = ["build", "fuzz_case"]
 
 RICH = """\
 seed_everything: 3
@@ -121,7 +121,7 @@ def fuzz_case(seed: int, folder: Path) -> str:
     try:
         with redirect_stderr(said), redirect_stdout(said), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _build(["fit", f"--config={file}", "--trainer.accelerator=cpu", "--trainer.devices=1"])
+            build(["fit", f"--config={file}", "--trainer.accelerator=cpu", "--trainer.devices=1"])
         outcome = "read"
     except DpcError as error:
         require(bool(str(error).strip()), "there is no message")
@@ -150,7 +150,8 @@ def _spoilt(text: str, random: Random) -> bytes:
     return mutate_text(text, random, random.choice((": ", " ", ", ")))
 
 
-def _build(words: list[str]) -> None:
+def build(words: list[str]) -> None:
+    """Parse a command line and make trainer, model and data from it."""
     line, parser = _command_line()
     state: Any = line
     PurchaseCLI.parse_arguments(line, parser, words)
