@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ BUDGET = (
     "--purchase.pretrain_epochs=200",
     "--purchase.round_epochs=2",
 )
+TRIES = 20
+"""How often an instant is drawn until one comes before the run has ended."""
 DECISIONS = (PRETRAIN_PLAN, PLAN, CLOCK_STOP, "picks")
 
 
@@ -81,18 +83,15 @@ class Campaign:
         workers = number % 2 * 2
         settings = [f"--data.num_workers={workers}", *(["--checkpoint_every=1"] if number % 3 == 0 else [])]
         command = words(folder / "data" if fresh else self.data, run_dir, *settings)
-        kills = [Kill.draw(place, chance, self.seconds)]
-        if number % 5 == 4:
-            kills.append(Kill.draw("any time", chance, self.seconds))
         result: dict[str, Any] = {"number": number, "place": place, "workers": workers, "kills": 0, "faults": []}
-        for kill in kills:
-            status, _ = run(command, log, kill, self.prepare)
-            if status == 0 and kill.place in PLACES and kill.call:  # the run has fewer calls of it
-                shutil.rmtree(run_dir)
-                status, _ = run(command, log, Kill(kill.place, 0, kill.after), self.prepare)
-            result["kills"] += status == -9
-            result["faults"] += [f"status {status}"] if status not in {0, -9} else []
+        statuses = [self._kill(command, run_dir, log, lambda: Kill.draw(place, chance, self.seconds))]
+        result["faults"] += ledger_faults(run_dir, self.whole)
+        if number % 5 == 4:  # once more, unless it ends before
+            again = Kill.draw("any time", chance, self.seconds)
+            statuses.append(run(command, log, again, self.prepare)[0])
             result["faults"] += ledger_faults(run_dir, self.whole)
+        result["kills"] = statuses.count(-9)
+        result["faults"] += [f"status {status}" for status in statuses if status not in {0, -9}]
         status, seconds = run(command, log, prepare=self.prepare)
         result["seconds"] = round(seconds, 2)
         if status:
@@ -104,6 +103,17 @@ class Campaign:
             log.unlink()
         return result
 
+    def _kill(self, command: list[str], run_dir: Path, log: Path, draw: Callable[[], Kill]) -> int:
+        """Kill a run; one that ends before the instant comes, or has not that many calls, is begun anew."""
+        status = 0
+        for _ in range(TRIES):
+            status, _ = run(command, log, draw(), self.prepare)
+            if status or not (run_dir / "summary.json").exists():
+                break
+            shutil.rmtree(run_dir)
+            shutil.rmtree(run_dir.with_name("data"), ignore_errors=True)  # of a run that makes its own
+        return status
+
     def budget_trial(self, number: int) -> dict[str, Any]:
         """Kill a run that plans by the clock, and see that what was decided before stands."""
         chance = random.Random(f"{self.seed} budget {number}")
@@ -111,7 +121,7 @@ class Campaign:
         run_dir, log = folder / "run", self.folder / f"budget{number}.log"
         log.unlink(missing_ok=True)
         command = words(self.data, run_dir, *BUDGET, *(["--checkpoint_every=5"] if number % 2 else []))
-        status, _ = run(command, log, Kill.draw("any time", chance, 1.5 + self.seconds + 4))
+        status = self._kill(command, run_dir, log, lambda: Kill.draw("any time", chance, self.seconds + 4))
         before = _decisions(run_dir)
         result: dict[str, Any] = {"number": number, "place": "budget", "workers": 0, "kills": int(status == -9)}
         status, seconds = run(command, log)
