@@ -1,6 +1,7 @@
 """What all tests share: one small data root, made once, and one small run on it."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,22 @@ os.environ.setdefault("WANDB_MODE", "offline")
 
 settings.register_profile("any machine", deadline=None)  # how long an example takes depends on what else runs
 settings.load_profile("any machine")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In continuous integration a test that skips is a failure, unless it needs a GPU."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        refuse_skip(report, needs_gpu=item.get_closest_marker("gpu") is not None)
+    return report
+
+
+def refuse_skip(report: pytest.TestReport, *, needs_gpu: bool) -> None:
+    """Turn a skip into a failure that says why."""
+    if not needs_gpu:
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was skipped, which is a failure where CI is set: {report.longrepr}"
 
 
 @pytest.fixture(scope="session")
