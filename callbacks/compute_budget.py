@@ -10,10 +10,14 @@ from lightning.pytorch import LightningModule, Trainer
 from typing_extensions import override
 
 from dpc_lightning.callbacks.phase_callback import PhaseCallback
+from dpc_lightning.errors import LabelsPendingError
 from dpc_lightning.heartbeat import Heartbeat
 from dpc_lightning.purchase.plan import Activity, Phase
 
-__all__ = ["ComputeBudget"]
+__all__ = ["NEVER", "ComputeBudget"]
+
+NEVER = (2**62, 0)
+"""A place that no phase comes to."""
 
 ALL: tuple[Activity, ...] = get_args(Activity)
 
@@ -35,8 +39,8 @@ class ComputeBudget(PhaseCallback):
     in which no process ran is not counted. The decision is made on rank 0 and broadcast. A batch that has begun is
     finished, and so is a purchase; it never raises.
 
-    A stop is noted before it takes effect. A resume from an older checkpoint stops at the very step that was noted,
-    whatever the clock then says: `noted_step` holds it.
+    A stop is noted before it takes effect. A resume from an older checkpoint stops at the very batch that was noted,
+    whatever the clock then says: `noted_place` holds it.
 
     Args:
         seconds: the budget, or None for none.
@@ -57,15 +61,20 @@ class ComputeBudget(PhaseCallback):
         self.covers = frozenset(covers)
         self.exhausted = False
         """Whether the budget stopped a phase."""
-        self.noted_step: int | None = None
-        """Step at which an earlier start, or this one, stopped the running phase."""
+        self.noted_place: tuple[int, int] | None = None
+        """Epochs, and batches of the next, at which an earlier start or this one stopped the running phase; `NEVER`
+        where an earlier start has gone on from its end."""
+        self.place: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        """Gives the epochs of the running phase that are done, and the batches of the next."""
         self.reserve: Callable[[], float] = lambda: 0.0
         """Gives the seconds that are to be kept back for the last purchase."""
         self.note_stop: Callable[[], None] = lambda: None
-        """Writes down durably that the running phase is stopped at the present step."""
+        """Writes down durably that the running phase is stopped at the present batch."""
         self._clock = clock
         self._counts = True  # False from the start of the evaluation phase on
         self._books = _Books(dict.fromkeys(ALL, 0.0))
+        self._at_start: _Books | None = None
+        self._worked = False
         self._heart = None if heartbeat is None else Heartbeat(heartbeat, self._numbers)
 
     def now(self) -> float:
@@ -155,6 +164,18 @@ class ComputeBudget(PhaseCallback):
             self.switch("pretrain" if phase.kind == "pretrain" else "train")
 
     @override
+    def on_loop_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._at_start, self._worked = self._books, False
+
+    @override
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._worked = True
+
+    @override
+    def on_scored(self, trainer: Trainer, pl_module: LightningModule, images: int, total: int) -> None:
+        self._worked = True
+
+    @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         self._look(trainer)
 
@@ -166,15 +187,18 @@ class ComputeBudget(PhaseCallback):
     def _look(self, trainer: Trainer) -> None:
         if self._books.since is None or self.seconds is None:
             return
-        if self.noted_step is not None:
-            trainer.should_stop = trainer.should_stop or trainer.global_step >= self.noted_step
+        if self.noted_place is not None:
+            if self.place() >= self.noted_place:
+                self.exhausted = trainer.should_stop = True
         elif self.check(trainer):
             self.note_stop()
-            self.noted_step = trainer.global_step
+            self.noted_place = self.place()
             trainer.should_stop = True
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, LabelsPendingError) and not self._worked and self._at_start is not None:
+            self._books = self._at_start._replace(since=None)  # it has only asked whether people are ready
         self.stop()
 
     @override

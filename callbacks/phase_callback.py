@@ -58,5 +58,11 @@ class PhaseCallback(Callback):
     def on_scored(self, trainer: Trainer, pl_module: LightningModule, images: int, total: int) -> None:
         """So many more images have been scored on this rank, of `total` on all ranks."""
 
+    def on_pool_scored(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The pool has been scored on all ranks; picking has not begun."""
+
+    def on_wait(self) -> None:
+        """Rank 0 waits for an oracle that has failed; called several times a second."""
+
     def on_purchase(self, trainer: Trainer, pl_module: LightningModule, record: PurchaseRecord) -> None:
         """A round has bought labels; they are in the ledger and in the data, training on them has not begun."""

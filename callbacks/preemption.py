@@ -28,10 +28,11 @@ class Preemption(PhaseCallback, Checkpoint):
     """Ends a run that is asked to go, so that the same command goes on from the very step.
 
     In training the step is finished and `last.ckpt` written; after the last step of an epoch its validation is finished
-    too. Before training (data are made, images decoded, a checkpoint restored) the run ends at once; while it scores or
-    tests, after the batch: nothing is written then, because the last checkpoint and the ledger say all. A purchase is
-    finished. Ranks agree: one that is asked takes the others along. It takes the place of Lightning's own handling of
-    these signals, its requeueing under SLURM included. It is a `Checkpoint` only to be called after all other
+    too. Before training (data are made, images decoded, a checkpoint restored) the run ends at once; while it tests,
+    after the batch; while it scores, after the batch on one rank and after the pool on several; while it waits for an
+    oracle that fails, at once. Nothing is written then, because the last checkpoint and the ledger say all. A purchase
+    is finished. Ranks agree: one that is asked takes the others along. It takes the place of Lightning's own handling
+    of these signals, its requeueing under SLURM included. It is a `Checkpoint` only to be called after all other
     callbacks, which have then taken the step into account.
 
     Args:
@@ -95,7 +96,17 @@ class Preemption(PhaseCallback, Checkpoint):
 
     @override
     def on_scored(self, trainer: Trainer, pl_module: LightningModule, images: int, total: int) -> None:
-        if trainer.world_size == 1 and self._agreed(trainer):  # ranks have different numbers of batches here
+        if trainer.world_size == 1 and self._agreed(trainer):  # several have different numbers of batches here
+            self._leave()
+
+    @override
+    def on_pool_scored(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._agreed(trainer):
+            self._leave()
+
+    @override
+    def on_wait(self) -> None:
+        if self._asked is not None:
             self._leave()
 
     @override

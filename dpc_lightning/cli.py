@@ -289,7 +289,17 @@ def _carry_out(words: Sequence[str]) -> PurchaseCLI:
             return PurchaseCLI(words)
         except LoweredRateError as error:
             rank_zero_only(print)(error, file=sys.stderr)
-            words = [*words, f"--run_dir={error.run_dir}"]  # a folder of the time would be another one now
+            words = [*_without_checkpoint(words), f"--run_dir={error.run_dir}"]  # not a folder of the time again
+
+
+def _without_checkpoint(words: Sequence[str]) -> list[str]:
+    """Leave out `--ckpt_path`: a retry goes on from the last checkpoint of the run."""
+    left, skip = [], False
+    for word in words:
+        if not skip and not word.startswith("--ckpt_path="):
+            left.append(word)
+        skip = word == "--ckpt_path"
+    return [word for word in left if word != "--ckpt_path"]
 
 
 def _is_news(record: logging.LogRecord) -> bool:

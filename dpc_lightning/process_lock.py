@@ -128,6 +128,6 @@ def _this_process() -> str:
 
 
 def _mend(failure: str) -> str:
-    if "not a database" in failure or "malformed" in failure:
+    if any(sign in failure for sign in ("not a database", "malformed", "table holder", "no such column")):
         return "The file is no lock of this program, or damaged: remove it when no process runs there."
     return "Check free space and permissions of the folder, then start again."

@@ -93,6 +93,11 @@ class RunDir:
         return self.checkpoints / "evaluate.ckpt"
 
     @property
+    def heartbeat(self) -> Path:
+        """What a process that was killed had spent of the compute budget."""
+        return self.path / "heartbeat.json"
+
+    @property
     def summary(self) -> Path:
         """The result of the run. It is written last: a run that has it is finished."""
         return self.path / "summary.json"
@@ -176,6 +181,7 @@ class RunDir:
             RunDirError: if it differs from the saved one in a key that changes results; the message names the keys.
         """
         if not self.config.exists() or not (self.ledger.exists() or self.last_checkpoint.exists()):
+            self.heartbeat.unlink(missing_ok=True)  # of another run
             write_text(self.config, resolved)  # a start that failed before it did anything leaves nothing to agree with
             return
         try:

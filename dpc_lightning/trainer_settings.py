@@ -15,10 +15,12 @@ from dpc_lightning.callbacks.label_budget import LabelBudget
 from dpc_lightning.callbacks.lowered_rates import LoweredRates
 from dpc_lightning.callbacks.phase_records import PhaseRecords
 from dpc_lightning.callbacks.phase_reset import PhaseReset
+from dpc_lightning.callbacks.preemption import Preemption
 from dpc_lightning.callbacks.run_checkpoint import RunCheckpoint
 from dpc_lightning.callbacks.step_seed import StepSeed
 from dpc_lightning.callbacks.weight_averaging import WeightAveraging
 from dpc_lightning.errors import ConfigError
+from dpc_lightning.loops.planner import Planner
 
 __all__ = ["refuse_callbacks", "refuse_precision", "refuse_settings", "refuse_strategy"]
 
@@ -56,6 +58,8 @@ ALWAYS_THERE: dict[type[Callback], str] = {
     LoweredRates: "set `model.retries_after_nan` or `evaluate.retries_after_nan`",
     PhaseRecords: "leave it out",
     PhaseReset: "leave it out",
+    Planner: "set `purchase.rounds: auto`",
+    Preemption: "leave it out",
     RunCheckpoint: "leave it out, or add a `ModelCheckpoint`",
     StepSeed: "set `seed_everything`",
     WeightAveraging: "set `model.average_decay` or `evaluate.average_decay`",

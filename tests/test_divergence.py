@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dpc_lightning.__main__ import main
+from dpc_lightning.cli import _without_checkpoint
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.ledger import Ledger
 from tests.small_run import fit, purchases, weights, words
@@ -101,3 +102,8 @@ def test_it_ends_the_run_when_the_retries_are_used_up(
     assert "lowered 1 times already" in said
     assert main(words(small_root, tmp_path / "run", *RETRY)) == 2  # a new start has no more of them
     fit(small_root, tmp_path / "run", *RETRY)  # by now the loss is finite
+
+
+@pytest.mark.parametrize("words", [["--ckpt_path", "a.ckpt"], ["--ckpt_path=a.ckpt"]])
+def test_a_retry_goes_on_from_the_runs_own_checkpoint(words: list[str]) -> None:
+    assert _without_checkpoint(["fit", *words, "--threads", "1"]) == ["fit", "--threads", "1"]

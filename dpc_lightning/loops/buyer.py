@@ -1,7 +1,8 @@
 """One purchase: score the pool, pick, buy through the ledger, and tell every rank."""
 
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +29,8 @@ from dpc_lightning.purchase.plan import PurchasePlan
 
 __all__ = ["START_MODEL", "Bought", "Buyer", "StartModelWarning"]
 
+PATIENCE = 0.2
+"""Seconds from one look to the next whether a waiting run is asked to end."""
 START_MODEL = "start_model"
 """Kind of the ledger's event that says what the model knew that picked first."""
 
@@ -143,13 +146,15 @@ class Buyer:
             LabelsPendingError: if people answer later.
         """
         earlier = self._on_rank_zero(lambda: self._open(data).picks(round_number))
-        needs = set(self.plan.acquisition.needs) if earlier is None else set()
+        needs = set(self.plan.acquisition.needs)
         if self.plan.pseudo_labels is not None:
             needs.add("logits")
         start = self.clock.now()
         with self.clock.doing("score"):
-            pool = self._view(data, module, needs, round_number)
+            pool = self._view(data, module, needs if earlier is None else set(), round_number)
         scored = self.clock.now()
+        for callback in self._listeners():
+            callback.on_pool_scored(self.trainer, module)
         if earlier is None and round_number == 1:
             self._judge_start_model(data, module, pool)
 
@@ -181,6 +186,9 @@ class Buyer:
             )
 
         record = self._on_rank_zero(settle)
+        if self.plan.pseudo_labels is not None and earlier is not None:
+            with self.clock.doing("score"):  # only now: people may have been asked, and not have answered yet
+                pool = self._view(data, module, {"logits"}, round_number)
         self._offer_pseudo_labels(data, pool, record)
         return record
 
@@ -205,6 +213,7 @@ class Buyer:
                 oracle=oracle,
                 attempts=self.plan.oracle_attempts,
                 backoff_seconds=self.plan.oracle_backoff_seconds,
+                sleep=self._wait,
                 budget=self.plan.labels,
                 pool_size=len(data.pool),
                 classes=data.classes,
@@ -258,10 +267,20 @@ class Buyer:
         return made[0] if made else view(pool, owned_features)
 
     def _tell_scored(self, module: MultiLabelClassifier, images: int, total: int) -> None:
+        for callback in self._listeners():
+            callback.on_scored(self.trainer, module, images, total)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for an oracle that has failed, unless the run is asked to end meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            for callback in self._listeners():
+                callback.on_wait()
+            time.sleep(min(left, PATIENCE))
+
+    def _listeners(self) -> Iterator[PhaseCallback]:
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        for callback in callbacks:
-            if isinstance(callback, PhaseCallback):
-                callback.on_scored(self.trainer, module, images, total)
+        return (callback for callback in callbacks if isinstance(callback, PhaseCallback))
 
     def _generator(self, round_number: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence([self.seed, round_number], spawn_key=(1,)))

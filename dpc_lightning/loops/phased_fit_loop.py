@@ -59,6 +59,11 @@ class PhasedFitLoop(_FitLoop):
         return int(self.epoch_progress.current.processed)  # type: ignore[attr-defined]  # Lightning types it too widely
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Epochs of this phase that are finished, and batches of the next that are trained."""
+        return self.phase_epoch, int(self.epoch_loop.batch_progress.current.ready)
+
+    @property
     def max_epochs(self) -> int:
         """Epochs of the current phase: the plan decides, not the trainer."""
         return self.phase_epochs

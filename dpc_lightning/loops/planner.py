@@ -14,7 +14,7 @@ from dpc_lightning.callbacks.cost_meter import CostMeter
 from dpc_lightning.callbacks.phase_callback import PhaseCallback
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.schedules import PhaseSchedule
-from dpc_lightning.purchase.plan import PurchasePlan
+from dpc_lightning.purchase.plan import Activity, PurchasePlan, share
 from dpc_lightning.purchase.schedule import (
     PRETRAIN_SHARE,
     Costs,
@@ -49,7 +49,7 @@ class Decision:
     rounds: tuple[int, ...]
     """Epochs after each purchase."""
     reason: str
-    """`measured`, or `clock` where the seconds are up."""
+    """`measured`, `clock` where the seconds are up, or `all bought`."""
     seconds: float
     """What they are expected to take."""
 
@@ -86,27 +86,32 @@ class Planner(PhaseCallback):
         """Epochs to which the pretraining was cut; None as long as it has those that were asked for."""
         self._compared = False
 
-    @property
-    def costs(self) -> Costs:
-        """What work costs, as far as the budget covers it; nothing before the first step."""
-        measured = self.meter.costs or Costs(step=0.0)
-        return measured.covered(self.budget.covers)
+    def costs(self, training: Activity = "train") -> Costs:
+        """Say what work costs, as far as the budget covers it; nothing before the first step.
 
-    def reserve(self, *, rounds_follow: bool) -> float:
+        Args:
+            training: what steps and validations are booked as.
+        """
+        return (self.meter.costs or Costs(step=0.0)).covered(self.budget.covers, training)
+
+    def reserve(self, training: Activity, *, rounds_follow: bool) -> float:
         """Say how many seconds must be kept back to spend the rest of the labels.
 
         Args:
+            training: what the running phase is booked as.
             rounds_follow: whether the running phase comes before a purchase.
         """
         work = self.work()
         if not (rounds_follow and self.plan.spend_all and work.labels):
             return 0.0
-        return self.costs.validation + purchase_seconds(self.costs, work.pool, work.labels)
+        return self.costs(training).validation + purchase_seconds(self.costs(), work.pool, work.labels)
 
     def next_purchase(self, rounds: int) -> float:
-        """Predict what the purchase of the next of so many rounds takes; nothing where it is the last."""
+        """Predict what the purchase of the next of so many rounds takes; nothing where the reserve is for it."""
         work = self.work()
-        return purchase_seconds(self.costs, work.pool, -(-work.labels // rounds)) if rounds > 1 else 0.0
+        if not rounds or not work.labels or (rounds == 1 and self.plan.spend_all):
+            return 0.0
+        return purchase_seconds(self.costs(), work.pool, share(work.labels, rounds))
 
     def decide(self, done: int) -> Decision:
         """Plan the rounds that follow, by the seconds that are left.
@@ -114,7 +119,7 @@ class Planner(PhaseCallback):
         Args:
             done: rounds that are done.
         """
-        work, costs, plan = self.work(), self.costs, self.plan
+        work, costs, plan = self.work(), self.costs(), self.plan
         rounds = fit_rounds(
             costs,
             work,
@@ -128,7 +133,9 @@ class Planner(PhaseCallback):
     def announce(self, decision: Decision, done: int, trainer: Trainer) -> None:
         """Say what was decided, and log it."""
         left = self.budget.left
-        if decision.reason == "clock":
+        if decision.reason == "all bought":
+            rank_zero_info("plan: there is nothing left to buy, and the evaluation begins")
+        elif decision.reason == "clock":
             does = "the labels that are left are bought at once" if decision.rounds else "labels stay unspent"
             rank_zero_info(f"plan: the compute budget is used up; {does}, and the evaluation begins")
         else:
@@ -160,13 +167,12 @@ class Planner(PhaseCallback):
         seconds, rounds = self.plan.seconds, self.plan.rounds
         if seconds is None or rounds == "auto" or module.phase != "pretrain" or not trainer.is_global_zero:
             return
-        work, costs = self.work(), self.costs
-        first = training_seconds(costs, work, work.owned, self.plan.pretrain_epochs)
-        needed = first * ("pretrain" in self.budget.covers)
-        needed += rounds_seconds(costs, work, [self.plan.round_epochs] * rounds)
+        work = self.work()
+        needed = training_seconds(self.costs("pretrain"), work, work.owned, self.plan.pretrain_epochs)
+        needed += rounds_seconds(self.costs(), work, [self.plan.round_epochs] * rounds)
         if needed > seconds:
             msg = (
-                f"The plan will not fit: pretraining and {rounds} rounds need about {needed:.0f} s on this machine, "
+                f"The plan will not fit: pretraining and {rounds} rounds need about {needed:.1f} s on this machine, "
                 f"but `purchase.seconds` is {seconds:g}; the clock will cut it short. Give more seconds, fewer epochs "
                 "or rounds, or `purchase.rounds: auto`."
             )
@@ -183,7 +189,7 @@ class Planner(PhaseCallback):
         if epochs is None and not self.noted(PLAN) and not any(event["epoch"] > done for event in noted):
             allowed = PRETRAIN_SHARE * (self.plan.seconds or 0.0) - self.budget.spent
             free = "pretrain" not in self.budget.covers
-            fits = asked if free else fit_pretraining(self.costs, self.work(), allowed, done, asked)
+            fits = asked if free else fit_pretraining(self.costs("pretrain"), self.work(), allowed, done, asked)
             fits = int(trainer.strategy.broadcast(fits))
             if abs(fits - known) > HYSTERESIS * known:
                 epochs = fits

@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch import Callback, Trainer
 
 from dpc_lightning.acquisition.base import LabelArray
-from dpc_lightning.callbacks.compute_budget import ComputeBudget
+from dpc_lightning.callbacks.compute_budget import NEVER, ComputeBudget
 from dpc_lightning.callbacks.cost_meter import CostMeter
 from dpc_lightning.callbacks.label_budget import LabelBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
@@ -18,7 +18,7 @@ from dpc_lightning.loops.phased_fit_loop import PhasedFitLoop
 from dpc_lightning.loops.planner import PLAN, PRETRAIN_PLAN, Decision, Planner
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.models.staged_module import Stage
-from dpc_lightning.purchase.plan import Phase, PurchasePlan, tail
+from dpc_lightning.purchase.plan import Activity, Phase, PurchasePlan, tail
 from dpc_lightning.purchase.schedule import Workload
 
 __all__ = ["PurchaseLoop"]
@@ -64,8 +64,10 @@ class PurchaseLoop(PhasedFitLoop):
             noted=lambda kind: self.buyer.noted(self._data, kind),
             note=lambda kind, facts: self.buyer.note(self._data, kind, **facts),
         )
-        self.compute_budget.reserve = lambda: self.planner.reserve(rounds_follow=self._rounds_follow)
+        self.compute_budget.reserve = lambda: self.planner.reserve(self._booked_as, rounds_follow=self._rounds_follow)
         self.compute_budget.note_stop = self._note_stop
+        self.compute_budget.place = lambda: self.place
+        self._stopped: int | None = None  # cursor of a phase that was stopped before the checkpoint
 
     @property
     def callbacks(self) -> Sequence[PhaseCallback]:
@@ -82,9 +84,9 @@ class PurchaseLoop(PhasedFitLoop):
         """Epochs of the running phase; 0 as long as no data is attached."""
         if getattr(self.trainer, "datamodule", None) is None:
             return 0
-        phase, stop = self.phase, self.compute_budget.noted_step
-        if self.resumed and stop is not None and self.trainer.global_step >= stop:
-            return self.phase_epoch  # the checkpoint was written after the clock had stopped the phase
+        phase = self.phase
+        if self._stopped == phase.cursor:
+            return self.phase_epoch  # the checkpoint was written after the clock, or a callback, had stopped the phase
         cut = self.planner.pretrain_epochs
         return phase.epochs if cut is None or phase.kind != "pretrain" else cut
 
@@ -112,11 +114,12 @@ class PurchaseLoop(PhasedFitLoop):
     def first_phase(self) -> None:
         """Announce the pretraining; open the ledger, so that what is wrong with it or the oracle is said now."""
         self.buyer.bought(self._data)
+        self._prepare_clock()  # where checkpoints were lost, the ledger knows more than a run that starts anew
         if self.plan.seconds is not None and self.plan.labels and len(self._data.unlabelled):
             with self.compute_budget.doing("score"):
                 trial = self.buyer.try_scoring(self._data, self._module)
             self.meter.expect_validation(trial.image_seconds * len(self._data.validation))
-            if self.plan.acquisition.needs & {"logits", "embeddings"}:
+            if self.plan.pseudo_labels is not None or self.plan.acquisition.needs & {"logits", "embeddings"}:
                 self.meter.note_scoring(trial.start_seconds, trial.image_seconds)
         self._announce(self.phase)
 
@@ -142,13 +145,14 @@ class PurchaseLoop(PhasedFitLoop):
         return True
 
     def on_save_checkpoint(self) -> dict[str, Any]:
-        """Lightning's own state and the cursor."""
-        return {**super().on_save_checkpoint(), "cursor": self._data.cursor}
+        """Lightning's own state, the cursor, and whether the phase is stopped."""
+        return {**super().on_save_checkpoint(), "cursor": self._data.cursor, "stopped": bool(self.trainer.should_stop)}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
         """Check that the checkpoint's loop and data stand in the same phase; take up what was announced in it."""
         super().on_load_checkpoint(state_dict)
         assert state_dict["cursor"] == self._data.cursor, "the checkpoint's loop and data stand in different phases"
+        self._stopped = self._data.cursor if state_dict["stopped"] else None
         self._module.phase = self.phase.name
         self.label_budget.settle(len(self._data.bought))
         for event in self.buyer.noted(self._data, PRETRAIN_PLAN):
@@ -164,6 +168,10 @@ class PurchaseLoop(PhasedFitLoop):
         return cast("MultiLabelClassifier", self.trainer.lightning_module)
 
     @property
+    def _booked_as(self) -> Activity:
+        return "pretrain" if self.phase.kind == "pretrain" else "train"
+
+    @property
     def _rounds_follow(self) -> bool:
         """Whether a purchase comes after the running phase."""
         if self.plan.automatic and self.phase.kind == "pretrain":
@@ -173,12 +181,12 @@ class PurchaseLoop(PhasedFitLoop):
     def _work(self) -> Workload:
         data, module, trainer = self._data, self._module, self.trainer
         in_pool = len(data.pool) - len(data.bought)
-        images = module.recipe.batch_size * trainer.world_size * trainer.accumulate_grad_batches
         return Workload(
             owned=len(data.labelled) + len(data.bought),
             pool=in_pool,
             labels=min(self.plan.labels - len(data.bought), in_pool),
-            batch=images,
+            batch=module.recipe.batch_size * trainer.world_size,
+            pseudo=data.pseudo_images(unknown=self.plan.pseudo_labels is not None),
             validate_every=trainer.check_val_every_n_epoch or 1,
         )
 
@@ -195,16 +203,15 @@ class PurchaseLoop(PhasedFitLoop):
         cursor, work = self._data.cursor, self._work()
         self.label_budget.settle(len(self._data.bought))
         planned = [phase for phase in self.phases[cursor + 1 :] if phase.kind == "round"]
-        if not work.labels:
-            return ()
+        if not (planned or (self.plan.automatic and work.labels)):
+            return None  # nothing was to follow but the evaluation
         if self.buyer.has_picked(self._data, cursor + 1):
             return None  # an earlier start has begun this purchase by the plan as it was
-        if not (planned or self.plan.automatic):
-            return ()
-        self.compute_budget.noted_step = self._noted_step()
-        ahead = self.planner.next_purchase(len(planned))
-        if self.compute_budget.noted_step is not None or self.compute_budget.check(self.trainer, ahead):
-            if self.compute_budget.noted_step is None:
+        stop, ahead = self._noted_stop(), self.planner.next_purchase(len(planned))
+        if not work.labels:
+            decision = Decision((), "all bought", 0.0)
+        elif stop is not None or self.compute_budget.check(self.trainer, ahead):
+            if stop is None:
                 self._note_stop()
             decision = Decision((0,) if self.plan.spend_all else (), "clock", 0.0)
         elif self.plan.automatic:
@@ -232,18 +239,24 @@ class PurchaseLoop(PhasedFitLoop):
                 self.phases = (*self.phases[: after + 1], *tail(after, event["rounds"], self.evaluate_epochs))
 
     def _note_stop(self) -> None:
-        step, epoch = self.trainer.global_step, self.phase_epoch
-        spent = self.compute_budget.spent
-        self.buyer.note(self._data, CLOCK_STOP, phase=self.phase.name, epoch=epoch, step=step, spent=spent)
+        (epoch, batch), step = self.place, self.trainer.global_step
+        name, spent = self.phase.name, self.compute_budget.spent
+        self.buyer.note(self._data, CLOCK_STOP, phase=name, epoch=epoch, batch=batch, step=step, spent=spent)
 
-    def _noted_step(self) -> int | None:
-        """Find the step at which the clock stopped the running phase, now or at an earlier start."""
+    def _noted_stop(self) -> tuple[int, int] | None:
+        """Find the place at which the clock stopped the running phase, now or at an earlier start."""
         name = self.phase.name
         stops = [event for event in self.buyer.noted(self._data, CLOCK_STOP) if event["phase"] == name]
-        return int(stops[0]["step"]) if stops else None
+        return (int(stops[0]["epoch"]), int(stops[0]["batch"])) if stops else None
 
     def _prepare_clock(self) -> None:
-        self.compute_budget.noted_step = self._noted_step()
+        """Take over where the running phase was stopped; one that an earlier start went on from is not stopped anew."""
+        cursor = self._data.cursor
+        went_on = any(event["after"] >= cursor for event in self.buyer.noted(self._data, PLAN))
+        if went_on or self.buyer.has_picked(self._data, cursor + 1):
+            self.compute_budget.noted_place = self._noted_stop() or NEVER
+        else:
+            self.compute_budget.noted_place = self._noted_stop()
 
     def _buy(self, phase: Phase) -> PurchaseRecord:
         for callback in self._listeners():
@@ -259,7 +272,7 @@ class PurchaseLoop(PhasedFitLoop):
 
     def _enter(self, phase: Phase) -> None:
         data, module = self._data, self._module
-        if phase.kind == "evaluate" or self.plan.round_start == "fresh":
+        if phase.kind == "evaluate" or (self.plan.round_start == "fresh" and phase.epochs):
             stage: Stage = "evaluate" if phase.kind == "evaluate" else "purchase"
             module.rebuild(stage, self._weight_seed(phase))
         data.enter_phase(self._view(phase, module))

@@ -90,7 +90,7 @@ def _show(ledger: LedgerView, console: Console) -> None:
         highlight=False,
     )
     for stop in ledger.events("clock_stop"):
-        console.print(f"The compute budget was used up before {stop['phase']}.", highlight=False)
+        console.print(f"The compute budget was used up in {stop['phase']}, at step {stop['step']}.", highlight=False)
     console.print(f"head {ledger.head}", highlight=False, soft_wrap=True)
 
 

@@ -1,5 +1,6 @@
 """What is bought and when: the YAML group `purchase:` and the phases that follow from it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -99,7 +100,7 @@ class PurchasePlan:
             got = self.oracle_backoff_seconds
             msg = f"Expected `purchase.oracle_backoff_seconds` to be between 0 and 3600 seconds, but got {got}."
             raise ConfigError(msg)
-        if self.seconds is not None and not self.seconds > 0:
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
             msg = f"Expected `purchase.seconds` to be a positive number of seconds or null, but got {self.seconds}."
             raise ConfigError(msg)
         wrong = [name for name in self.seconds_cover if name not in get_args(Activity)]

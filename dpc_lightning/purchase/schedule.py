@@ -50,10 +50,15 @@ class Costs:
         """Refuse what no clock has measured."""
         assert self.step >= 0, "a clock ran backwards"
 
-    def covered(self, activities: Collection[Activity]) -> "Costs":
-        """Give the costs that count towards the budget: what it does not cover is free."""
+    def covered(self, activities: Collection[Activity], training: Activity = "train") -> "Costs":
+        """Give the costs that count towards the budget: what it does not cover is free.
+
+        Args:
+            activities: what the budget covers.
+            training: what steps and validations are booked as: `pretrain` or `train`.
+        """
         costs = self
-        if "train" not in activities:
+        if training not in activities:
             costs = replace(costs, step=0.0, epoch=0.0, validation=0.0, phase=0.0)
         if "score" not in activities:
             costs = replace(costs, score=0.0, score_image=0.0, pick=costs.pick or 0.0)
@@ -74,6 +79,8 @@ class Workload:
     """Labels that may still be bought, at most as many as the pool has images."""
     batch: int
     """Images of a training step over all ranks."""
+    pseudo: int = 0
+    """Images that rounds train on with pseudo-labels, beside those that are owned."""
     validate_every: int = 1
     """Epochs from one validation to the next; each phase ends with one."""
 
@@ -130,7 +137,7 @@ def rounds_seconds(costs: Costs, work: Workload, round_epochs: Sequence[int]) ->
         count = share(labels, len(round_epochs) - number)
         seconds += purchase_seconds(costs, pool, count)
         owned, pool, labels = owned + count, pool - count, labels - count
-        seconds += training_seconds(costs, work, owned, epochs)
+        seconds += training_seconds(costs, work, owned + work.pseudo, epochs)
     return seconds
 
 

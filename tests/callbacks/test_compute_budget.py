@@ -8,6 +8,7 @@ from typing import Any, cast
 from lightning.pytorch import LightningModule, Trainer
 
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
+from dpc_lightning.errors import LabelsPendingError
 from dpc_lightning.heartbeat import Heartbeat
 from dpc_lightning.purchase.plan import Phase
 
@@ -124,25 +125,43 @@ def test_a_stop_is_written_down_before_it_takes_effect() -> None:
     seen: list[bool] = []
     budget = ComputeBudget(10.0, clock=clock)
     budget.note_stop = lambda: seen.append(stage.should_stop)
+    budget.place = lambda: (2, 5)
     budget.on_fit_start(stage, MODULE)
     clock.now += 10
     budget.on_train_batch_end(stage, MODULE)
     budget.on_train_batch_end(stage, MODULE)
-    assert (seen, budget.noted_step) == ([False], 7)
+    assert (seen, budget.noted_place) == ([False], (2, 5))
 
 
-def test_a_noted_stop_is_replayed_at_its_step_whatever_the_clock_says() -> None:
-    clock, stage = Clock(), trainer()
+def test_a_noted_stop_is_replayed_at_its_place_whatever_the_clock_says() -> None:
+    clock, stage, place = Clock(), trainer(), (1, 9)
     budget = ComputeBudget(10.0, clock=clock)
     budget.note_stop = lambda: (_ for _ in ()).throw(AssertionError("noted twice"))
     budget.on_fit_start(stage, MODULE)
-    budget.noted_step = 8
+    budget.place = lambda: place
+    budget.noted_place = (2, 3)
     clock.now += 99
     budget.on_train_batch_end(stage, MODULE)
-    assert stage.should_stop is False
-    stage.global_step = 8
+    assert (stage.should_stop, budget.exhausted) == (False, False)
+    place = (2, 3)
     budget.on_train_batch_end(stage, MODULE)
-    assert stage.should_stop is True
+    assert (stage.should_stop, budget.exhausted) == (True, True)
+
+
+def test_asking_whether_people_are_ready_costs_nothing() -> None:
+    clock, stage = Clock(), trainer()
+    budget = ComputeBudget(10.0, clock=clock)
+    budget.on_fit_start(stage, MODULE)
+    budget.on_loop_start(stage, MODULE)
+    clock.now += 2
+    budget.on_train_batch_start(stage, MODULE, None, 0)
+    budget.on_exception(stage, MODULE, LabelsPendingError("asked"))
+    assert budget.spent == 2
+    budget.on_fit_start(stage, MODULE)
+    budget.on_loop_start(stage, MODULE)
+    clock.now += 3
+    budget.on_exception(stage, MODULE, LabelsPendingError("not ready"))
+    assert budget.spent == 2
 
 
 def test_a_validation_that_used_up_the_seconds_ends_the_phase_without_another_step() -> None:

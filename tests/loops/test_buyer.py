@@ -3,7 +3,6 @@
 import json
 import shutil
 import warnings
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +124,7 @@ def test_picks_are_written_before_the_oracle_is_asked_and_replayed(
 def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let pauses before an oracle is asked again take no time; gives their lengths."""
     pauses: list[float] = []
-    monkeypatch.setattr(Ledger, "open", partial(Ledger.open, sleep=pauses.append))
+    monkeypatch.setattr(buyer.Buyer, "_wait", lambda _, seconds: pauses.append(seconds))
     return pauses
 
 

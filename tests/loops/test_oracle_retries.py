@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,3 +70,23 @@ def test_a_charging_oracle_is_asked_again_only_for_what_has_no_answer_on_record(
     assert bought.labels.tolist() == [[index >> bit & 1 for bit in range(6)] for index in [*first, *second]]
     asked = [json.loads(line) for line in bill.read_text().splitlines()]
     assert asked == [first] * (FAILURES + 1) + [second] * 2
+
+
+def test_a_signal_is_heard_while_a_failing_oracle_is_waited_for(
+    small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BILL, str(tmp_path / "bill.jsonl"))
+    oracle = ("--purchase.oracle=CallableOracle", f"--purchase.oracle.function={__name__}:asking_to_go")
+    settings = ("--purchase.acquisition=Random", "--purchase.pretrain_epochs=1", "--evaluate.epochs=1")
+    command = words(small_root, tmp_path / "run", *settings, *oracle, "--purchase.oracle_backoff_seconds=300")
+    since = time.monotonic()
+    assert main(command) == 75
+    assert time.monotonic() - since < 60
+    with Ledger.read(tmp_path / "run" / "ledger.sqlite") as view:
+        assert (view.rows, len(view.unanswered)) == (6, 6)
+
+
+def asking_to_go(indices: list[int]) -> Sequence[Sequence[int]]:
+    """Fail, and have a scheduler ask the process to go."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    return charging(indices)

@@ -1,6 +1,7 @@
 """The planner in real runs whose clock is moved by the work alone: every decision can be foretold."""
 
 import json
+import shutil
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from dpc_lightning.__main__ import main
 from dpc_lightning.acquisition.badge import Badge
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
-from dpc_lightning.loops.planner import PLAN, PRETRAIN_PLAN, PlanWarning
+from dpc_lightning.loops.planner import PLAN, PRETRAIN_PLAN, Planner, PlanWarning
 from dpc_lightning.loops.purchase_loop import CLOCK_STOP, PurchaseLoop
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.ledger import Ledger
@@ -150,9 +151,87 @@ def test_a_stop_within_an_epoch_spends_the_labels_that_are_left(
 def test_a_fixed_plan_that_will_not_fit_is_said_while_pretraining(
     small_root: Path, tmp_path: Path, clock: WorkClock
 ) -> None:
-    with pytest.warns(PlanWarning, match=r"need about \d+ s on this machine, but `purchase.seconds` is 5"):
+    with pytest.warns(PlanWarning, match=r"need about \d+\.\d s on this machine, but `purchase.seconds` is 5"):
         fit(small_root, tmp_path / "run", "--purchase.seconds=5", "--purchase.pretrain_epochs=30")
     fit(small_root, tmp_path / "fits", "--purchase.seconds=50")  # a warning would be an error
+
+
+def test_batches_that_wait_for_others_cost_what_they_cost(small_root: Path, tmp_path: Path, clock: WorkClock) -> None:
+    settings = ("--trainer.accumulate_grad_batches=4", "--model.batch_size=4", "--purchase.pretrain_epochs=2")
+    summary = fit(small_root, tmp_path / "run", *AUTO, *settings, "--purchase.seconds=12")
+    assert 0.85 * 12 <= summary["compute_spent_s"] <= 12 + STEP + VALIDATION
+    planned = len(summary["plans"][0]["round_epochs"])
+    assert abs(planned - summary["rounds"]) <= 1
+
+
+def test_pretraining_is_paid_for_where_only_training_is_free(
+    small_root: Path, tmp_path: Path, clock: WorkClock
+) -> None:
+    covers = "--purchase.seconds_cover=[pretrain, score, pick, buy]"
+    limits = (covers, "--purchase.pretrain_epochs=60", "--purchase.max_round_epochs=4", "--purchase.max_rounds=2")
+    summary = fit(small_root, tmp_path / "run", *AUTO, *limits, "--purchase.seconds=8")
+    assert summary["compute_spent_on_s"]["pretrain"] <= 4 + VALIDATION
+    assert summary["phases"][1]["epochs"] == 4  # training is free, so it gets all that it may have
+
+
+@pytest.mark.filterwarnings("ignore:The plan will not fit")
+def test_a_last_purchase_that_does_not_fit_is_left_out_where_labels_may_stay(
+    small_root: Path, tmp_path: Path, clock: WorkClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Badge, "_pick", clock.moved_by(Badge._pick, lambda *_: 3.0))
+    settings = ("--purchase.seconds=6", "--purchase.spend_all=false", "--evaluate.epochs=1")
+    summary = fit(small_root, tmp_path / "run", *settings)
+    assert summary["labels_bought"] == 6
+    assert summary["compute_spent_s"] <= 6
+
+
+@pytest.mark.filterwarnings("ignore:The plan will not fit")
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_stop_that_was_noted_is_replayed_at_its_very_batch(
+    small_root: Path, tmp_path: Path, clock: WorkClock, monkeypatch: pytest.MonkeyPatch, accumulate: int
+) -> None:
+    """Also where checkpoints were lost, and the heartbeat says that all is spent."""
+    settings = ("--purchase.seconds=3", "--purchase.pretrain_epochs=40", "--model.batch_size=8", "--evaluate.epochs=1")
+    command = (*settings, f"--trainer.accumulate_grad_batches={accumulate}")
+    whole = fit(small_root, tmp_path / "whole", *command)
+    assert whole["compute_budget_exhausted"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Planner, "announce", stop_at_call(Planner.announce, 0))
+        clock.now = 0.0
+        with pytest.raises(Stop):
+            main(words(small_root, tmp_path / "run", *command))
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    summary = fit(small_root, tmp_path / "run", *command)
+    assert summary["compute_budget_exhausted"]
+    assert len(events(tmp_path / "run", CLOCK_STOP)) == 1
+    assert [phase["epochs"] for phase in summary["phases"]] == [phase["epochs"] for phase in whole["phases"]]
+    for phase in ("pretrain", "evaluate"):
+        assert weights(tmp_path / "run", phase) == weights(tmp_path / "whole", phase)
+
+
+def test_a_phase_that_an_earlier_start_went_on_from_is_not_stopped_anew(
+    small_root: Path, tmp_path: Path, clock: WorkClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("--purchase.seconds=60", "--evaluate.epochs=1")
+    whole = fit(small_root, tmp_path / "whole", *settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(PurchaseLoop, "_enter", stop_at_call(PurchaseLoop._enter, 1))  # round 2 is bought
+        with pytest.raises(Stop):
+            main(words(small_root, tmp_path / "run", *settings))
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").unlink()
+    (tmp_path / "run" / "heartbeat.json").write_text('{"train": 70.0}')  # all is spent
+    (tmp_path / "run" / "checkpoints" / "previous.ckpt").rename(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    summary = fit(small_root, tmp_path / "run", *settings)
+    assert [event["phase"] for event in events(tmp_path / "run", CLOCK_STOP)] in ([], ["round_2"])
+    assert weights(tmp_path / "run", "round_1") == weights(tmp_path / "whole", "round_1")
+    assert summary["labels_bought"] == whole["labels_bought"] == 12
+
+
+def test_the_heartbeat_of_another_run_does_not_count(small_root: Path, tmp_path: Path, clock: WorkClock) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "heartbeat.json").write_text('{"pretrain": 60.0}')
+    summary = fit(small_root, tmp_path / "run", "--purchase.seconds=50", "--evaluate.epochs=1")
+    assert summary["compute_spent_s"] < 20
 
 
 PLACES = {

@@ -3,15 +3,18 @@
 import csv
 import shutil
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
+import torch
 
 from dpc_lightning.__main__ import main
 from dpc_lightning.callbacks.run_checkpoint import RunCheckpoint
 from dpc_lightning.loops.purchase_loop import CLOCK_STOP, PurchaseLoop
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.ledger import Ledger
-from tests.small_run import fit, purchases, weights, words
+from dpc_lightning.purchase.plan import Phase
+from tests.small_run import fit, purchases, words
 from tests.test_resume import Stop, stop_at_call
 
 SHORT = ("--purchase.pretrain_epochs=1", "--evaluate.epochs=1")
@@ -60,13 +63,69 @@ def test_an_empty_pool_is_a_run_without_purchases(small_root: Path, tmp_path: Pa
     assert [phase["name"] for phase in summary["phases"]] == ["pretrain", "evaluate"]
 
 
-def test_rounds_start_afresh_where_the_plan_says_so(small_root: Path, tmp_path: Path) -> None:
-    settings = (*SHORT, "--purchase.acquisition=Random", "--purchase.round_epochs=0")
-    for start in ("continue", "fresh"):
-        fit(small_root, tmp_path / start, *settings, f"--purchase.round_start={start}")
-    phases = ("pretrain", "round_1", "round_2")
-    assert len({weights(tmp_path / "continue", phase) for phase in phases}) == 1
-    assert len({weights(tmp_path / "fresh", phase) for phase in phases}) == 3
+@pytest.mark.parametrize("start", ["continue", "fresh"])
+def test_rounds_start_afresh_where_the_plan_says_so(
+    small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    begun: dict[str, float] = {}
+    announce = PurchaseLoop._announce
+
+    def noted(loop: PurchaseLoop, phase: Phase) -> None:
+        begun[phase.name] = sum(float(value.detach().double().sum()) for value in loop._module.network.parameters())
+        announce(loop, phase)
+
+    monkeypatch.setattr(PurchaseLoop, "_announce", noted)
+    settings = ("--purchase.acquisition=Random", "--purchase.seconds=900", f"--purchase.round_start={start}")
+    fit(small_root, tmp_path / "run", *SHORT, *settings, "--purchase.rounds=auto", "--purchase.max_rounds=2")
+    assert list(begun) == ["pretrain", "round_1", "round_2", "evaluate"]
+    pretrained, trained = weight_sum(tmp_path / "run", "pretrain"), weight_sum(tmp_path / "run", "round_1")
+    assert (begun["round_1"] == pretrained) == (start == "continue")
+    assert begun["round_2"] == trained  # it trains nothing, so nothing is begun
+    assert len({*begun.values()}) == 4
+
+
+def weight_sum(run_dir: Path, phase: str) -> float:
+    weights = torch.load(run_dir / "checkpoints" / f"{phase}.ckpt", weights_only=True)["state_dict"]
+    parameters = dict(weights)
+    for name in weights:
+        if name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            del parameters[name]
+    return sum(float(value.double().sum()) for value in parameters.values())
+
+
+EARLY = "[{class_path: EarlyStopping, init_args: {monitor: val/loss, patience: 1, min_delta: 1000.0}}]"
+
+
+def test_an_early_stop_is_kept_however_often_people_are_asked(small_root: Path, tmp_path: Path) -> None:
+    settings = ("--purchase.oracle=FilesOracle", "--purchase.rounds=1", f"--trainer.callbacks={EARLY}")
+    epochs = ("--purchase.pretrain_epochs=9", "--trainer.check_val_every_n_epoch=1")
+    steps = []
+    for _ in range(3):
+        assert main(words(small_root, tmp_path / "run", *settings, *epochs)) == 3
+        steps.append(torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["global_step"])
+    assert steps == [4, 4, 4]
+
+
+def test_a_pool_with_fewer_images_than_rounds_goes_on_within_its_evaluation(
+    small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(small_root, root, ignore=shutil.ignore_patterns("sheets.json", ".cache"))
+    table = (root / "unlabelled" / "labels.csv").read_text().splitlines()
+    for row in table[4:]:
+        (root / "unlabelled" / "images" / row.split(",")[0]).unlink()
+    (root / "unlabelled" / "labels.csv").write_text("\n".join(table[:4]) + "\n")
+    settings = ("--purchase.rounds=5", "--purchase.pretrain_epochs=1", "--purchase.round_epochs=0")
+    with monkeypatch.context() as patch:
+        patch.setattr(MultiLabelClassifier, "training_step", stop_at_call(MultiLabelClassifier.training_step, 4))
+        with pytest.raises(Stop):  # in the second epoch of the evaluation
+            main(words(root, tmp_path / "run", *settings))
+    summary = fit(root, tmp_path / "run", *settings)
+    assert [phase["name"] for phase in summary["phases"]] == ["pretrain", "round_1", "round_2", "round_3", "evaluate"]
+    assert summary["phases"][-1]["epochs"] == 2
+    assert summary["plans"] == [
+        {"rounds_done": 3, "round_epochs": [], "reason": "all bought", "expected_s": 0.0, "spent_s": ANY}
+    ]
 
 
 def test_the_ledger_is_free_again_after_an_error_in_any_place(

@@ -67,6 +67,7 @@ def test_nothing_to_buy_means_no_rounds() -> None:
         {"seconds": 0},
         {"seconds": -3.0},
         {"seconds": float("nan")},
+        {"seconds": float("inf")},
         {"seconds_cover": []},
         {"seconds_cover": ["pretrain", "sleep"]},
         {"rounds": "auto"},

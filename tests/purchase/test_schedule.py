@@ -30,11 +30,12 @@ costs = st.builds(
     buy=seconds,
 )
 works = st.builds(
-    lambda owned, pool, labels, batch, every: Workload(owned, pool, min(labels, pool), batch, every),
+    lambda owned, pool, labels, batch, pseudo, every: Workload(owned, pool, min(labels, pool), batch, pseudo, every),
     st.integers(1, 500),
     st.integers(0, 3000),
     st.integers(0, 400),
     st.integers(1, 64),
+    st.integers(0, 100),
     st.integers(1, 8),
 )
 
@@ -49,7 +50,7 @@ def simulated(cost: Costs, work: Workload, round_epochs: Sequence[int]) -> float
         clock += scoring + (0.5 * scoring if cost.pick is None else cost.pick * pool * count) + cost.buy + cost.phase
         owned, pool, left = owned + count, pool - count, left - count
         for epoch in range(1, epochs + 1):
-            clock += cost.epoch + sum(cost.step for _ in range(0, owned, work.batch))
+            clock += cost.epoch + sum(cost.step for _ in range(0, owned + work.pseudo, work.batch))
             if epoch % work.validate_every == 0 or epoch == epochs:
                 clock += cost.validation
     assert left == 0 or not round_epochs
