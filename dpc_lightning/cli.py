@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import Namespace, set_parsing_settings
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -269,6 +269,8 @@ def run(words: Sequence[str]) -> RunDir | None:
         The folder of a finished `fit`, on the process that prints; None for every other.
     """
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
+    if any(word in {"-h", "--help"} or word.endswith(".help") for word in words):
+        set_parsing_settings(docstring_parse_attribute_docstrings=True)  # takes a second, so only where it is shown
     watch = StarterWatch.of(os.environ)
     if watch is not None:
         watch.start()

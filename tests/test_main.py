@@ -20,6 +20,19 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
 
 
+def test_the_help_of_fit_explains_each_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, line in (
+        ("purchase.spend_all", "Whether the labels that are left when the seconds are up are bought at once"),
+        ("purchase.rounds", "`auto` takes as many rounds and epochs as fit into `seconds`"),
+        ("evaluate.epochs", ""),
+        ("data.image_size", "side in pixels that all images are resized to"),
+    ):
+        assert line in shown[shown.index(f"--{name} ") :]
+
+
 def test_an_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fitt"]) == 2
     assert "no command `fitt`" in capsys.readouterr().err
