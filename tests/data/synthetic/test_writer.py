@@ -120,7 +120,10 @@ def test_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
     process.wait()
     assert list(tmp_path.glob(".root.writing-*/*/images/*.png"))
     assert not root.exists()
-    time.sleep(0.5)  # its own processes end at their next answer
+    written = -1  # its own processes end at their next answer, which takes a while on a busy machine
+    while written != (found := len(list(tmp_path.glob(".root.writing-*/*/images/*")))) and time.monotonic() < deadline:
+        written = found
+        time.sleep(1)
     write_sheets(root, SMALL, progress=False)
     assert len(read_pool(root / "unlabelled")) == 40
     assert not list(tmp_path.glob(".root.writing-*"))
