@@ -232,14 +232,10 @@ class PurchaseDataModule(pl.LightningDataModule):
         """
         self._pseudo = self._checked_rows(indices, labels)
 
-    def pseudo_images(self, *, unknown: bool) -> int:
-        """Say how many images are trained on with pseudo-labels in a round.
-
-        Args:
-            unknown: whether there will be some, of a number that is not known before the first time: then all that are
-                not bought are counted.
-        """
-        return len(self._pseudo[0]) or (len(self.unlabelled) if unknown else 0)
+    @property
+    def pseudo_images(self) -> int:
+        """Images that have pseudo-labels."""
+        return len(self._pseudo[0])
 
     def enter_phase(self, view: TrainView) -> None:
         """Say what the loaders serve from now on.

@@ -168,11 +168,12 @@ class Planner(PhaseCallback):
         if seconds is None or rounds == "auto" or module.phase != "pretrain" or not trainer.is_global_zero:
             return
         work = self.work()
+        each = [self.plan.round_epochs] * min(rounds, work.labels)  # a round buys something
         needed = training_seconds(self.costs("pretrain"), work, work.owned, self.plan.pretrain_epochs)
-        needed += rounds_seconds(self.costs(), work, [self.plan.round_epochs] * rounds)
+        needed += rounds_seconds(self.costs(), work, each)
         if needed > seconds:
             msg = (
-                f"The plan will not fit: pretraining and {rounds} rounds need about {needed:.1f} s on this machine, "
+                f"The plan will not fit: pretraining and {len(each)} rounds need about {needed:.1f} s on this machine, "
                 f"but `purchase.seconds` is {seconds:g}; the clock will cut it short. Give more seconds, fewer epochs "
                 "or rounds, or `purchase.rounds: auto`."
             )

@@ -181,12 +181,13 @@ class PurchaseLoop(PhasedFitLoop):
     def _work(self) -> Workload:
         data, module, trainer = self._data, self._module, self.trainer
         in_pool = len(data.pool) - len(data.bought)
+        pseudo = in_pool if self.plan.pseudo_labels is not None else 0  # all, as long as nobody knows how many
         return Workload(
             owned=len(data.labelled) + len(data.bought),
             pool=in_pool,
             labels=min(self.plan.labels - len(data.bought), in_pool),
             batch=module.recipe.batch_size * trainer.world_size,
-            pseudo=data.pseudo_images(unknown=self.plan.pseudo_labels is not None),
+            pseudo=data.pseudo_images or pseudo,
             validate_every=trainer.check_val_every_n_epoch or 1,
         )
 

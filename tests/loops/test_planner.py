@@ -154,6 +154,9 @@ def test_a_fixed_plan_that_will_not_fit_is_said_while_pretraining(
     with pytest.warns(PlanWarning, match=r"need about \d+\.\d s on this machine, but `purchase.seconds` is 5"):
         fit(small_root, tmp_path / "run", "--purchase.seconds=5", "--purchase.pretrain_epochs=30")
     fit(small_root, tmp_path / "fits", "--purchase.seconds=50")  # a warning would be an error
+    fit(
+        small_root, tmp_path / "nothing", "--purchase.seconds=0.6", "--purchase.labels=0"
+    )  # no rounds, so no time for them
 
 
 def test_batches_that_wait_for_others_cost_what_they_cost(small_root: Path, tmp_path: Path, clock: WorkClock) -> None:
