@@ -1,0 +1,1 @@
+"""Judging purchases: the grid of jobs, its results, and the statistics over them."""
