@@ -10,6 +10,7 @@ DpcError
 │   ├── InvalidIndexError      unknown, negative, fractional or repeated indices
 │   ├── LedgerError            the ledger is corrupt, foreign or of another version
 │   └── OracleError            the oracle failed or gave labels of a wrong shape
+├── ResultsError      the results of a benchmark cannot be read, written or mixed
 ├── AcquisitionError  a rule was given, or gave, something that is no pool or no pick
 ├── RankLostError     another process of the run is gone; the same command goes on
 ├── DivergedError     the training loss or a weight became NaN or infinite
@@ -36,6 +37,7 @@ __all__ = [
     "PreemptedError",
     "PurchaseError",
     "RankLostError",
+    "ResultsError",
     "RunDirError",
 ]
 
@@ -54,6 +56,10 @@ class DataError(DpcError, ValueError):
 
 class RunDirError(DpcError, OSError):
     """The folder of a run cannot be created, locked, written or resumed."""
+
+
+class ResultsError(DpcError):
+    """The results of a benchmark cannot be read or written, or are of another version of the protocol."""
 
 
 class PurchaseError(DpcError):
