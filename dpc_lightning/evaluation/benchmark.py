@@ -20,11 +20,12 @@ from dpc_lightning.errors import ConfigError, RunDirError
 from dpc_lightning.evaluation.estimate import seconds_left, spoken
 from dpc_lightning.evaluation.grid import Grid
 from dpc_lightning.evaluation.job import Job
-from dpc_lightning.evaluation.local_executor import LocalExecutor
+from dpc_lightning.evaluation.local_executor import PRELOADED, LocalExecutor
 from dpc_lightning.evaluation.outcome import Outcome
 from dpc_lightning.evaluation.results import RESULTS, ResultsFile
 from dpc_lightning.evaluation.scheduler import Executor, Scheduler
 from dpc_lightning.evaluation.settings import Benchmark, Pair, Sealed
+from dpc_lightning.evaluation.settings_check import check_settings
 from dpc_lightning.process_lock import ProcessLock
 
 __all__ = ["Options", "run_benchmark"]
@@ -94,6 +95,7 @@ def run_benchmark(benchmark: Benchmark, run_dir: Path, options: Options, console
         scheduler = Scheduler(grid, results, run_dir, options.retry_failed)
         console.print(_plan_table(scheduler))
         if scheduler.missing:
+            check_settings(grid, PRELOADED)
             executor = _executor(options, run_dir)
             try:
                 until = began + 60 * options.minutes if options.minutes is not None else math.inf

@@ -10,7 +10,7 @@ from rich.console import Console
 from dpc_lightning.acquisition.listed import read_indices
 from dpc_lightning.errors import ConfigError
 from dpc_lightning.evaluation.benchmark import Options, run_benchmark
-from dpc_lightning.evaluation.settings import Benchmark, Pair, Study
+from dpc_lightning.evaluation.settings import Benchmark, Pair, Reference, Study
 
 __all__ = ["main"]
 
@@ -76,7 +76,12 @@ def _judge_parser() -> ArgumentParser:
         "--pipelines", type=list[str], default=["cpu_cosine"], help="Names in configs/pipelines/, or YAML files."
     )
     parser.add_argument("--seeds", type=list[int], default=[0], help="Seeds of the judging training; 8 for a verdict.")
-    parser.add_argument("--references", type=bool, default=True, help="Whether none, twice random and all are there.")
+    parser.add_argument(
+        "--references",
+        type=list[Reference],
+        default=["none", "double", "all"],
+        help="References beside random: none, double (random, twice as many labels) and all.",
+    )
     parser.add_argument("--metric", type=str, default="f1_macro", help="Score by which the tables rank.")
     _add_options(parser)
     return parser

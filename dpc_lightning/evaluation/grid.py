@@ -80,16 +80,16 @@ class Grid:
                     "expected fewer labels, or a larger pool."
                 )
                 raise ConfigError(msg)
-        if study.references:
+        if "none" in study.references:
             plan.add(NONE, Pair(1), {"purchase": {**BY_CHANCE["purchase"], "labels": 0}}, labels=0)
         for pair in pairs:
             plan.add(RANDOM, Pair(pair.labels), BY_CHANCE)
             for name in study.arms if study.arms is not None else self.benchmark.arms:
                 plan.add(name, pair, self.benchmark.arms[name])
-        if study.references:
-            for pair in pairs:
-                double = 2 * pair.labels
-                plan.add(RANDOM, Pair(double if pool is None else min(double, pool)), BY_CHANCE)
+        for pair in pairs if "double" in study.references else ():
+            double = 2 * pair.labels
+            plan.add(RANDOM, Pair(double if pool is None else min(double, pool)), BY_CHANCE)
+        if "all" in study.references:
             plan.add(ALL, Pair(EVERYTHING), BY_CHANCE, labels=pool or EVERYTHING)
 
     def add_job(self, job: Job) -> None:

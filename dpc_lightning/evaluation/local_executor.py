@@ -14,7 +14,7 @@ from dpc_lightning.errors import PreemptedError
 from dpc_lightning.evaluation.carry_out import Task, carry_out
 from dpc_lightning.evaluation.outcome import Outcome
 
-__all__ = ["LocalExecutor"]
+__all__ = ["PRELOADED", "LocalExecutor"]
 
 PRELOADED = "dpc_lightning.evaluation.preloaded"
 """What the server imports once, so that a job need not."""

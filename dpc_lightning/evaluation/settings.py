@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from dpc_lightning.errors import ConfigError
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
 
-__all__ = ["ARM_GROUPS", "Benchmark", "Pair", "Sealed", "Study"]
+__all__ = ["ARM_GROUPS", "Benchmark", "Pair", "Reference", "Sealed", "Study"]
 
 ARM_GROUPS = ("model", "purchase")
 """Groups of `fit` that an arm may set: the network that buys, and how it buys."""
+
+Reference = Literal["none", "double", "all"]
 
 SET_BY_PAIR = ("labels", "seconds")
 
@@ -81,8 +83,8 @@ class Study:
     judge_seeds: Sequence[int] | None = None
     """Seeds of the judging training, crossed with the others; null for the seed of the picks. Where given, it must
     contain the seeds of the picks."""
-    references: bool = True
-    """Whether the references none, random at double budget and all are measured too; `random` always is."""
+    references: Sequence[Reference] = get_args(Reference)
+    """References beside `random`, which always is one: `none`, `double` (random at double budget), `all`."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without the arms."""
