@@ -61,7 +61,7 @@ class Summary:
     sd: float | None
     """Standard deviation between seeds (divisor n - 1); None below two seeds."""
     interval: Interval | None
-    """Interval of the mean by Student's t; None below two seeds."""
+    """95 % interval of the mean by Student's t; None below two seeds, and where all scores are equal."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def summarize(scores: ArrayLike) -> Summary:
     if len(sample) < 2:
         return Summary(len(sample), float(sample[0]) if len(sample) else None, None, None)
     mean, sd = float(sample.mean()), float(sample.std(ddof=1))
-    return Summary(len(sample), mean, sd, Interval(mean, mean) if _constant(sample) else mean_interval(sample))
+    return Summary(len(sample), mean, sd, None if _constant(sample) else mean_interval(sample))
 
 
 def paired_differences(arm: Mapping[int, float], random: Mapping[int, float]) -> NDArray[np.float64]:
@@ -214,10 +214,16 @@ def compare_families(families: Sequence[Mapping[str, ArrayLike]]) -> list[dict[s
     for family in filter(None, families):
         mine = slice(start, start := start + len(family))
         levels[mine] = holm_levels(p[mine])
-        p_holm[mine] = multipletests(p[mine], 1 - LEVEL, method="holm")[1]
-        p_wilcoxon_holm[mine] = multipletests(p_wilcoxon[mine], 1 - LEVEL, method="holm")[1]
+        p_holm[mine], p_wilcoxon_holm[mine] = _holm(p[mine]), _holm(p_wilcoxon[mine])
     rows_of = iter(_differences(samples, levels, np.stack([p, p_holm, p_wilcoxon, p_wilcoxon_holm], axis=1)))
     return [{arm: next(rows_of) for arm in family} for family in families]
+
+
+def _holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(p) == 1:  # nothing to correct; the library's call takes a tenth of a second for its garbage collection
+        return p
+    corrected: NDArray[np.float64] = multipletests(p, 1 - LEVEL, method="holm")[1]
+    return corrected
 
 
 def _differences(
