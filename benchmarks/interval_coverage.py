@@ -39,6 +39,11 @@ def skewed(rng: np.random.Generator, shape: tuple[int, ...]) -> Table:
     return np.asarray((2 - rng.gamma(2.0, 1.0, shape)) / np.sqrt(2), dtype=np.float64)
 
 
+def accident(rng: np.random.Generator, shape: tuple[int, ...]) -> Table:
+    """Normal noise of sd 1; a seed in ten is 7 points of score worse in addition. Mean 0."""
+    return rng.standard_normal(shape) - 0.07 / OWN_SD * ((rng.random(shape) < 0.1) - 0.1)
+
+
 def heavy(rng: np.random.Generator, shape: tuple[int, ...]) -> Table:
     """Noise of mean 0 and sd 1 with heavy tails: Student's t with 4 degrees of freedom."""
     return np.asarray(rng.standard_t(4, shape) / np.sqrt(2), dtype=np.float64)
@@ -49,6 +54,7 @@ POPULATIONS: dict[str, tuple[Noise, Noise, float]] = {
     "normal": (normal, normal, 1.0),
     "skewed arm": (skewed, normal, 1.0),
     "skewed both": (skewed, skewed, 1.0),
+    "one seed in ten 7 points off": (accident, normal, 1.0),
     "heavy tails": (heavy, heavy, 1.0),
     "seed effect of other size": (normal, normal, 0.6),
     "skewed seed effect of other size": (normal, normal, -0.6),  # the sign stands for a skewed shared effect
@@ -110,10 +116,10 @@ def means(repetitions: int, rng: np.random.Generator) -> None:
 def families(repetitions: int, rng: np.random.Generator) -> None:
     """Print false verdicts among four arms, and how many true effects are found."""
     print(
-        "| differences | seeds | any false verdict (A/A) | by Wilcoxon | all four adjusted intervals hold, A/A | with "
-        "effects of 1, 2, 3, 4 points | effects found: t | Wilcoxon |"
+        "| differences | seeds | false verdict among 4 arms like random: t | Wilcoxon | 1 to 4 points found: t "
+        "| Wilcoxon | all 4 adjusted intervals hold these |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|")
     effects = np.array([0.01, 0.02, 0.03, 0.04])
     for name in POPULATIONS:
         for n in (8, 10, 20):
@@ -124,11 +130,10 @@ def families(repetitions: int, rng: np.random.Generator) -> None:
             )
             false = [any(d.verdict != "not shown" for d in each.values()) for each in null]
             ranks = [any(d.p_wilcoxon_holm <= 0.05 for d in each.values()) for each in null]
-            held = [all(0 in d.adjusted for d in each.values()) for each in null]
             sizes = [all(e in d.adjusted for e, d in zip(effects, each.values(), strict=True)) for each in real]
             found = [d.verdict == "better" for each in real for d in each.values()]
             by_ranks = [d.p_wilcoxon_holm <= 0.05 for each in real for d in each.values()]
-            shown = " | ".join(_percent(np.array(each)) for each in (false, ranks, held, sizes, found, by_ranks))
+            shown = " | ".join(_percent(np.array(each)) for each in (false, ranks, found, by_ranks, sizes))
             print(f"| {name} | {n} | {shown} |", flush=True)
 
 

@@ -129,4 +129,4 @@ def _not_told_apart(budgets: NDArray[np.float64], behind: NDArray[np.float64]) -
 
 def _labels(logarithm: ArrayLike) -> NDArray[np.float64]:
     """Undo the logarithm so that a budget comes back as itself."""
-    return np.round(np.exp(np.asarray(logarithm, dtype=np.float64)), 9)
+    return np.asarray(np.round(np.exp(logarithm), 9), dtype=np.float64)

@@ -1,5 +1,8 @@
 """Learning curves and the area under them."""
 
+import gc
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,14 @@ from dpc_lightning.errors import EvaluationError
 from dpc_lightning.evaluation.comparison import Comparison, compare
 from dpc_lightning.evaluation.curves import LearningCurve, budget_area
 from tests.evaluation.simulated import benchmark, row
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_collection() -> Iterator[None]:
+    """statsmodels collects garbage at each correction: a tenth of a second, again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "collect", lambda *_: 0)
+        yield
 
 
 def curve(comparison: Comparison, arm: str) -> LearningCurve:
@@ -50,7 +61,7 @@ def test_curves_hold_every_budget_with_its_interval_and_seconds() -> None:
 
 
 def test_the_difference_of_areas_is_paired_and_over_the_budgets_of_both() -> None:
-    rows = benchmark({"badge": 0.03, "again": 0.0}, budgets=(100, 200, 400), seeds=12)
+    rows = benchmark({"badge": 0.03, "again": 0.0}, budgets=(100, 200, 400), seeds=12, draw=1)
     found = compare(rows)
     difference = curve(found, "badge").area_difference
     assert difference is not None

@@ -33,10 +33,10 @@ SAMPLES = {
 }
 
 
-@pytest.fixture
-def _no_collection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """statsmodels collects garbage at each correction: a tenth of a second, thousands of times."""
-    with monkeypatch.context() as patch:
+@pytest.fixture(autouse=True, scope="module")
+def _no_collection() -> Iterator[None]:
+    """statsmodels collects garbage at each correction: a tenth of a second, again and again."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gc, "collect", lambda *_: 0)
         yield
 
@@ -136,12 +136,9 @@ def test_an_interval_never_contradicts_holm(noise: list[list[float]], shift: flo
     arms = {
         str(k): np.array(each) + shift + 0.01 * np.sin(np.arange(8) + k) for k, each in enumerate(noise)
     }  # the sine keeps differences from being all equal
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gc, "collect", lambda *_: 0)
-        found = compare_arms(arms)
-        names = sorted(arms, reverse=True)
-        renamed = compare_arms({f"arm {name}": arms[name][::-1] for name in names})
-        mirrored = compare_arms({name: -values for name, values in arms.items()})
+    found = compare_arms(arms)
+    renamed = compare_arms({f"arm {name}": arms[name][::-1] for name in sorted(arms, reverse=True)})
+    mirrored = compare_arms({name: -values for name, values in arms.items()})
     opposite = {"better": "worse", "worse": "better", "not shown": "not shown"}
     for name, one in found.items():
         assert (one.p_holm <= 0.05) == (0 not in one.adjusted) == (one.verdict != "not shown")
@@ -161,7 +158,6 @@ def simulated_families(effect: float, seed: int, repetitions: int = 2000) -> lis
     return compare_families([dict(zip("abcd", each, strict=True)) for each in arms - random])
 
 
-@pytest.mark.usefixtures("_no_collection")
 def test_false_verdicts_are_rare_among_four_arms_that_are_as_random() -> None:
     found = simulated_families(0.0, seed=1)
     false = np.mean([any(one.verdict != "not shown" for one in family.values()) for family in found])
@@ -170,7 +166,6 @@ def test_false_verdicts_are_rare_among_four_arms_that_are_as_random() -> None:
     assert uncorrected > 0.10  # what the correction is for
 
 
-@pytest.mark.usefixtures("_no_collection")
 def test_intervals_hold_a_known_effect_as_often_as_they_say() -> None:
     found = simulated_families(0.02, seed=2)
     for arm in "abcd":
