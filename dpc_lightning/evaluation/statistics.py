@@ -113,7 +113,8 @@ def mean_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
         0.475 to 0.625
     """
     sample = _sample(values, "scores")
-    low, high = stats.t.interval(level, len(sample) - 1, loc=sample.mean(), scale=stats.sem(sample))
+    scale = sample.std(ddof=1) / np.sqrt(len(sample))
+    low, high = stats.t.interval(level, len(sample) - 1, loc=sample.mean(), scale=scale)
     return Interval(float(low), float(high), level)
 
 

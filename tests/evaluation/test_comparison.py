@@ -15,6 +15,7 @@ from dpc_lightning.errors import EvaluationError
 from dpc_lightning.evaluation.case_comparison import ArmResult, CaseComparison
 from dpc_lightning.evaluation.comparison import Comparison, compare
 from dpc_lightning.evaluation.result import Result
+from dpc_lightning.evaluation.statistics import compare_families
 from tests.evaluation.simulated import benchmark, row
 
 ROWS = benchmark({"badge": 0.04, "again": 0.0, "worst": -0.04}, budgets=(100, 200), draw=4)
@@ -88,6 +89,20 @@ def test_arms_are_corrected_for_each_other_and_references_stand_alone(whole: Com
     assert badge.difference.p == pytest.approx(stats.ttest_rel(badge.values, random.values).pvalue)
     assert all_labels.difference.adjusted == all_labels.difference.interval
     assert random.difference is None
+
+
+def test_verdicts_are_those_whose_error_rates_are_tested() -> None:
+    studies = [benchmark(dict.fromkeys("abcd", 0.0), doubles=False, draw=draw) for draw in range(20)]
+    found = compare([dataclasses.replace(r, study=f"{k:02d}") for k, rows in enumerate(studies) for r in rows])
+    families = []
+    for rows in studies:
+        by = {
+            arm: np.array([r.scores["f1_macro"] for r in rows if r.arm == arm], dtype=float)
+            for arm in (*"abcd", "random")
+        }
+        families.append({arm: by[arm] - by["random"] for arm in "abcd"})
+    for case, family in zip(found.cases, compare_families(families), strict=True):
+        assert {each.name: each.difference for each in case.arms} == family
 
 
 def test_other_rows_change_nothing_here(whole: Comparison) -> None:
