@@ -161,6 +161,12 @@ def test_missing_seeds_are_named_and_the_rest_is_paired() -> None:
     one = line(compare(without("badge", 100, set(range(1, 10)))).cases[0], "badge")
     assert (one.difference, one.gap, one.needed, one.verdict) == (None, None, None, "too few seeds")
     assert one.scores.n == 1
+    assert compare([*ROWS, row("all", 3200, 10, 0.8)]).problems == ()  # references may have more
+    fewer = compare(without("all", 3200, {4}))
+    assert fewer.problems == ("default, b0: `all` lacks seeds 4, which others have.",)
+    gap = line(fewer.cases[0], "badge").gap
+    assert gap is not None
+    assert gap.n == 9
 
 
 def test_failed_jobs_are_named_with_their_error() -> None:
