@@ -169,6 +169,16 @@ def test_missing_seeds_are_named_and_the_rest_is_paired() -> None:
     assert gap.n == 9
 
 
+def test_randoms_curve_leaves_out_a_budget_that_is_not_complete() -> None:
+    found = compare(without("random", 400, {5}))
+    case = found.cases[1]
+    needed = line(case, "badge").needed
+    assert needed is not None
+    assert (needed.n, needed.smallest, needed.largest) == (10, 100, 200)
+    assert line(case, "random, double budget").scores.n == 9
+    assert found.problems == ("default, b0: `random` at 400 labels lacks seeds 5, which others have.",)
+
+
 def test_failed_jobs_are_named_with_their_error() -> None:
     rows = without("badge", 100, {3})
     rows.append(row("badge", 100, 3, None, status="failed", error="DivergedError: loss is NaN", scores={}))
