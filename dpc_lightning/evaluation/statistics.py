@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from dpc_lightning.errors import EvaluationError
+from dpc_lightning.evaluation.holm import holm_corrected, holm_levels
 
 __all__ = [
     "FEWEST_SEEDS",
@@ -20,7 +20,6 @@ __all__ = [
     "Verdict",
     "compare_arms",
     "compare_families",
-    "holm_levels",
     "mean_interval",
     "paired_differences",
     "summarize",
@@ -214,17 +213,10 @@ def compare_families(families: Sequence[Mapping[str, ArrayLike]]) -> list[dict[s
     start = 0
     for family in filter(None, families):
         mine = slice(start, start := start + len(family))
-        levels[mine] = holm_levels(p[mine])
-        p_holm[mine], p_wilcoxon_holm[mine] = _holm(p[mine]), _holm(p_wilcoxon[mine])
+        levels[mine] = holm_levels(p[mine], LEVEL)
+        p_holm[mine], p_wilcoxon_holm[mine] = holm_corrected(p[mine]), holm_corrected(p_wilcoxon[mine])
     rows_of = iter(_differences(samples, levels, np.stack([p, p_holm, p_wilcoxon, p_wilcoxon_holm], axis=1)))
     return [{arm: next(rows_of) for arm in family} for family in families]
-
-
-def _holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    if len(p) == 1:  # nothing to correct; the library's call takes a tenth of a second for its garbage collection
-        return p
-    corrected: NDArray[np.float64] = multipletests(p, 1 - LEVEL, method="holm")[1]
-    return corrected
 
 
 def _differences(
@@ -253,30 +245,6 @@ def _differences(
         )
         for k, sample in enumerate(samples)
     ]
-
-
-def holm_levels(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give each arm the confidence at which Holm's procedure looks at it.
-
-    The arm with the smallest p of m stands at 1 - .05/m, the next at 1 - .05/(m - 1), and so on up to the first that is
-    not rejected; that one and all after it stand at the same level. An interval at this level excludes 0 exactly where
-    Holm rejects.
-
-    Args:
-        p: `(m,)` float64, one p for each arm.
-
-    Example:
-        >>> holm_levels(np.array([0.2, 0.001, 0.04])).round(4).tolist()
-        [0.975, 0.9833, 0.975]
-    """
-    order = np.argsort(p, kind="stable")
-    shares = (1 - LEVEL) / np.arange(len(p), 0, -1)
-    kept = np.flatnonzero(p[order] > shares)
-    if len(kept):
-        shares[kept[0] :] = shares[kept[0]]
-    levels = np.empty(len(p))
-    levels[order] = 1 - shares
-    return levels
 
 
 def _verdict(n: int, low: float, high: float) -> Verdict:

@@ -18,7 +18,6 @@ from dpc_lightning.evaluation.statistics import (
     PairedDifference,
     compare_arms,
     compare_families,
-    holm_levels,
     mean_interval,
     paired_differences,
     summarize,
@@ -119,12 +118,6 @@ def test_scores_of_other_seeds_do_not_pair() -> None:
         paired_differences({1: 0.5}, {1: 0.5, 2: 0.5, 4: 0.5})
     with pytest.raises(EvaluationError, match=r"seeds \[2\] are NaN"):
         paired_differences({1: 0.5, 2: float("nan")}, {1: 0.5, 2: 0.5})
-
-
-def test_levels_step_down_until_the_first_that_is_not_rejected() -> None:
-    assert holm_levels(np.array([0.001, 0.001, 0.001, 0.001])) == pytest.approx(1 - 0.05 / np.array([4, 3, 2, 1]))
-    assert holm_levels(np.array([0.9, 0.8])) == pytest.approx([0.975, 0.975])
-    assert holm_levels(np.array([0.04, 0.001, 0.03])) == pytest.approx(1 - 0.05 / np.array([2, 3, 2]))
 
 
 @given(
