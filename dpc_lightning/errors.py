@@ -11,6 +11,7 @@ DpcError
 │   ├── LedgerError            the ledger is corrupt, foreign or of another version
 │   └── OracleError            the oracle failed or gave labels of a wrong shape
 ├── AcquisitionError  a rule was given, or gave, something that is no pool or no pick
+├── EvaluationError   results cannot be compared: unpaired, missing, or not enough
 ├── RankLostError     another process of the run is gone; the same command goes on
 ├── DivergedError     the training loss or a weight became NaN or infinite
 │   └── LoweredRateError       the same; a start in the same folder goes on with a lower learning rate
@@ -28,6 +29,7 @@ __all__ = [
     "DataError",
     "DivergedError",
     "DpcError",
+    "EvaluationError",
     "InvalidIndexError",
     "LabelsPendingError",
     "LedgerError",
@@ -78,6 +80,10 @@ class OracleError(PurchaseError):
 
 class AcquisitionError(DpcError, ValueError):
     """An acquisition got a pool that it cannot work on, or returned something that is not a valid pick."""
+
+
+class EvaluationError(DpcError):
+    """Results cannot be compared: unpaired, missing, or not enough."""
 
 
 class RankLostError(DpcError):
