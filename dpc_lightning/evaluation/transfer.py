@@ -99,10 +99,10 @@ def transfer(rows: Iterable[Scored], problems: list[str]) -> Transfer | None:
                 for one in sets
             ]
             entries.append(TransferEntry(buyer, pipeline, *mean_with_interval(means)))
-    budgets = sorted({budget for budget, _ in ground}, key=lambda budget: Case(*budget, "").order)
+    budgets = dict.fromkeys(budget for budget, _ in sorted(ground, key=_order))
     return Transfer(buyers, pipelines, tuple(entries), tuple(budgets))
 
 
 def _order(at: tuple[_Budget, int]) -> tuple[object, ...]:
-    budget, seed = at
-    return *Case(*budget, "").order, seed
+    (study, labels, seconds), seed = at
+    return *Case(study, labels, seconds, "").order, seed
