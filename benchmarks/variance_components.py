@@ -54,11 +54,13 @@ def mean_squares(scores: Doubles) -> tuple[Doubles, Doubles]:
     """Mean squares and degrees of freedom of the nested design, both `(3,)` float64, for many draws at once."""
     a, b, c = scores.shape
     sets, purchases = scores.mean(axis=(1, 2)), scores.mean(axis=2)
-    squares = np.array([
-        b * c * sets.var(ddof=1),
-        c * ((purchases - sets[:, None]) ** 2).sum() / (a * (b - 1)),
-        ((scores - purchases[..., None]) ** 2).sum() / (a * b * (c - 1)),
-    ])
+    squares = np.array(
+        [
+            b * c * sets.var(ddof=1),
+            c * ((purchases - sets[:, None]) ** 2).sum() / (a * (b - 1)),
+            ((scores - purchases[..., None]) ** 2).sum() / (a * b * (c - 1)),
+        ]
+    )
     return squares, np.array([a - 1, a * (b - 1), a * b * (c - 1)], dtype=np.float64)
 
 
