@@ -94,8 +94,10 @@ def _kendall(first: tuple[float, ...], second: tuple[float, ...]) -> float:
 
 def _taus(first: Doubles, second: Doubles) -> Doubles:
     """Tau-b by row of two `(n, arms)` float64 arrays of mean scores: `(n,)` float64."""
-    ranks = [stats.rankdata(np.round(means, 12), axis=1).tolist() for means in (first, second)]
-    return np.array([_kendall(tuple(a), tuple(b)) for a, b in zip(*ranks, strict=True)])
+    ranks = [stats.rankdata(np.round(means, 12), axis=1) for means in (first, second)]
+    order = np.lexsort((ranks[1], ranks[0]))  # tau does not know which arm is which: all orders become a few
+    one, other = (np.take_along_axis(rank, order, axis=1).tolist() for rank in ranks)
+    return np.array([_kendall(tuple(a), tuple(b)) for a, b in zip(one, other, strict=True)])
 
 
 def draw_taus(pair: JudgedPair, resamples: int) -> TauDraws:

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,10 +29,7 @@ def test_tau_is_of_the_mean_scores_by_study_and_budget() -> None:
     ]
     for tau in found.taus:
         means = [
-            [
-                np.mean([r.scores["f1_macro"] or 0 for r in rows if key(r) == (tau.study, tau.labels, pipeline, arm)])
-                for arm in EFFECTS
-            ]
+            [np.mean(scores(rows, tau.study, tau.labels, pipeline, arm)) for arm in EFFECTS]
             for pipeline in (tau.first, tau.second)
         ]
         assert tau.tau == pytest.approx(stats.kendalltau(*means).statistic)
@@ -44,8 +42,8 @@ def test_tau_is_of_the_mean_scores_by_study_and_budget() -> None:
     assert not found.problems
 
 
-def key(r: Result) -> tuple[str, int, str, str]:
-    return r.study, r.labels, r.pipeline, r.arm
+def scores(rows: list[Result], *where: str | int | None) -> list[float]:
+    return [r.scores["f1_macro"] or 0 for r in rows if (r.study, r.labels, r.pipeline, r.arm) == where]
 
 
 def test_all_pairs_are_compared_unless_one_is_named() -> None:
@@ -65,10 +63,8 @@ def test_gains_are_paired_differences_to_random_under_each_judge() -> None:
     found = agree(rows, resamples=5)
     assert len(found.gains) == 2 * 2 * 3
     gain = next(g for g in found.gains if (g.arm, g.case.labels, g.case.pipeline) == ("hard", 100, "b4"))
-    one, other = (
-        [r.scores["f1_macro"] or 0 for r in rows if key(r) == ("default", 100, "b4", arm)] for arm in ("hard", "random")
-    )
-    interval = stats.ttest_rel(one, other).confidence_interval()  # type: ignore[attr-defined]
+    one, other = (scores(rows, "default", 100, "b4", arm) for arm in ("hard", "random"))
+    interval = stats.ttest_rel(one, other).confidence_interval()
     assert (gain.low, gain.high) == pytest.approx((interval.low, interval.high))
     assert gain.seeds == 8
 
@@ -98,9 +94,7 @@ def test_a_judge_to_whom_all_are_alike_gives_no_tau() -> None:
     ]
     found = agree(rows, resamples=5)
     assert [tau.labels for tau in found.taus] == [100]
-    assert (
-        "default, 50 labels: tau between b0 and b4 is not defined, one gives all arms the same score" in found.problems
-    )
+    assert any(problem.startswith("default, 50 labels: tau between b0 and b4 is not") for problem in found.problems)
     assert sum("the score is 0 with all 4 seeds" in problem for problem in found.problems) == 4
     assert all(np.isfinite((gain.mean, gain.low, gain.high)).all() for gain in found.gains)
 
@@ -143,5 +137,5 @@ def test_names_and_the_order_of_rows_change_nothing(shuffle: random.Random, draw
     assert all(gains[gain.case, to[gain.arm]] == replace(gain, arm=to[gain.arm]) for gain in first.gains)
 
 
-def where(r: Result) -> dict[str, object]:
+def where(r: Result) -> dict[str, Any]:
     return {"labels": r.labels, "pipeline": r.pipeline}

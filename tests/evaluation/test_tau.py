@@ -56,8 +56,6 @@ def test_the_interval_is_of_the_resamples_and_means_are_over_budgets() -> None:
 
 
 def test_three_seeds_have_no_halves() -> None:
-    found = draw_taus(judged(np.random.default_rng(0), [0.0, 0.1, 0.2], [0.0, 0.1, 0.2], 0.001, seeds=3), 5)
-    told = summed_up(
-        "b0", "b4", [(judged(np.random.default_rng(0), [0, 1], [0, 1], 0.1, 3), found)], (None, None, None)
-    )
+    pair = judged(np.random.default_rng(0), [0.0, 0.1, 0.2], [0.0, 0.1, 0.2], 0.001, seeds=3)
+    told = summed_up("b0", "b4", [(pair, draw_taus(pair, 5))], (None, None, None))
     assert (told.tau, told.halves, told.ceiling) == (1.0, None, None)
