@@ -247,7 +247,7 @@ def _ratio_interval(first: Doubles, second: Doubles, degrees: int) -> tuple[floa
     """Interval of the ratio of two variances that may be correlated (Morgan 1939, Pitman 1939), 95 %.
 
     Source:
-        Snedecor, Cochran, Statistical Methods, 8th edition, section 10.8.
+        Snedecor, Cochran, Statistical Methods: comparing variances in paired samples.
     """
     ratio = float((first @ first) / (second @ second))
     correlation = float((first @ second) / np.sqrt((first @ first) * (second @ second)))

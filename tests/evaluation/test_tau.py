@@ -36,6 +36,22 @@ def test_judges_that_agree_but_for_noise_reach_their_ceiling() -> None:
     assert halves == pytest.approx(ceiling, abs=0.05)
 
 
+def test_halves_share_no_seed() -> None:
+    pair = judged(np.random.default_rng(1), [0.0, 0.01, 0.02, 0.03, 0.04], [0.0] * 5, 0.05)
+    found = draw_taus(JudgedPair(pair.budget, pair.arms, pair.seeds, pair.first, pair.first), 10)
+    assert found.tau == 1
+    assert found.halves == pytest.approx(found.ceiling)
+    assert found.ceiling < 0.9
+
+
+def test_resamples_draw_the_seeds_with_replacement() -> None:
+    first = np.array([[0.3, 0.0], [-0.1, 0.0], [-0.1, 0.0]])
+    second = np.tile([1.0, 0.0], (3, 1))
+    found = draw_taus(JudgedPair(("default", 100, None), ("a", "b"), (1, 2, 3), first, second), 20000)
+    # the first judge puts a first unless the first seed is drawn not once
+    assert np.mean(found.resampled == 1) == pytest.approx(1 - (2 / 3) ** 3, abs=0.01)
+
+
 def test_judges_that_disagree_stay_below_their_ceiling() -> None:
     rng = np.random.default_rng(1)
     found = draw_taus(judged(rng, [0, 0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1, 0.0], 0.01), 10)

@@ -61,6 +61,20 @@ def test_budgets_of_one_start_set_are_averaged_before_the_interval() -> None:
     assert (entry.mean, entry.low, entry.high) == pytest.approx((np.mean(gains), low, high))
 
 
+def test_arms_of_a_buyer_are_averaged() -> None:
+    rows = bought()
+    more = [
+        replace(r, arm="hard with small", scores={"f1_macro": (r.scores["f1_macro"] or 0) + 0.04})
+        for r in rows
+        if r.arm == "badge with small"
+    ]
+    one, both = matrix(rows), matrix([*rows, *more])
+    assert one is not None
+    assert both is not None
+    for entry, other in zip(one.entries, both.entries, strict=True):
+        assert other.mean == pytest.approx(entry.mean + (0.02 if entry.buyer == "small" else 0.0))
+
+
 def test_only_what_all_bought_and_all_judged_counts() -> None:
     rows = [
         r for r in bought() if not (r.labels == 50 and r.pipeline == "b4") and not (r.seed == 2 and "large" in r.arm)

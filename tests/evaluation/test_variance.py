@@ -18,7 +18,7 @@ from tests.evaluation.simulated_rows import crossed, row
 CASE = Case("default", 100, None, "b0")
 
 # Moisture of pigment paste, 15 batches, 2 samples of each, 2 tests of each: Box, Hunter, Hunter, Statistics for
-# Experimenters, 1978, section 17.3; it finds 7.1, 28.5 and 0.9
+# Experimenters, 1978, chapter 17; it finds 7.1, 28.5 and 0.9
 PIGMENT = (
     "40 39 30 30 26 28 25 26 29 28 14 15 30 31 24 24 19 20 17 17 33 32 26 24 23 24 32 33 34 34 29 29 27 27 31 31 "
     "13 16 27 24 25 23 25 27 29 29 31 32 19 20 29 30 23 24 25 25 39 37 26 28"
@@ -83,11 +83,13 @@ def test_what_a_judge_seed_does_to_all_purchases_is_training() -> None:
     assert shifted["start set"] == pytest.approx(plain["start set"])
     assert shifted["purchase"] == pytest.approx(plain["purchase"])
     assert shifted["training"] == pytest.approx(plain["training"] + 25, rel=0.3)
-    own = scores + np.random.default_rng(0).normal(0, 5, (4, 1, 3))
-    within = {part.source: part.estimate for part in split(own, "within").components}
-    assert within["purchase"] == pytest.approx(
-        {part.source: part.estimate for part in split(scores, "within").components}["purchase"]
+    own = scores + np.array([[0, 5, -5], [5, 0, -5], [-5, 5, 0], [0, -5, 5]])[:, None]
+    before, after = ({part.source: part.estimate for part in split(y, "within").components} for y in (scores, own))
+    assert after["purchase"] == pytest.approx(before["purchase"])
+    assert after["start set"] - before["start set"] == pytest.approx(
+        (before["training"] - after["training"]) / 3, abs=0.5
     )
+    assert after["training"] == pytest.approx(before["training"] + 25, rel=0.3)
 
 
 @pytest.mark.parametrize("design", ["crossed", "within", "nested"])
