@@ -4,7 +4,7 @@
 
 Known components are simulated: start set, purchase within it, judge seed, rest. Expected mean squares (the balanced
 analysis of variance, as in `dpc_lightning/evaluation/variance.py`) stand against REML by statsmodels' MixedLM: mean and
-root mean square error of each variance, how often MixedLM fails or warns, and seconds. Then the coverage of four
+root mean square error of each variance, how often MixedLM fails or warns, and seconds. Then the coverage of three
 intervals of nominally 95 %: generalized pivotal quantities, the parametric bootstrap of the mean squares, and the
 bootstrap that draws start sets anew.
 """
@@ -67,7 +67,8 @@ def mean_squares(scores: Doubles) -> tuple[Doubles, Doubles]:
 def components(squares: Doubles, b: int, c: int) -> Doubles:
     """Variances `(..., 3)` float64 out of mean squares, cut at 0."""
     first, second, rest = np.moveaxis(squares, -1, 0)
-    return np.maximum(np.stack([(first - second) / (b * c), (second - rest) / c, rest], axis=-1), 0)
+    variances: Doubles = np.maximum(np.stack([(first - second) / (b * c), (second - rest) / c, rest], axis=-1), 0)
+    return variances
 
 
 def intervals(scores: Doubles, rng: np.random.Generator) -> dict[str, Doubles]:

@@ -89,7 +89,7 @@ class TauDraws:
 def _kendall(first: tuple[float, ...], second: tuple[float, ...]) -> float:
     """Tau-b of two tuples of ranks; few arms have few orders, so most calls are answered from memory."""
     result: Any = stats.kendalltau(first, second, variant="b")
-    return float(result.statistic)
+    return round(float(result.statistic), 12)
 
 
 def _taus(first: Doubles, second: Doubles) -> Doubles:
