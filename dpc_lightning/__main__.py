@@ -98,7 +98,7 @@ def _predict(words: Sequence[str]) -> int:
 
 
 def _benchmark(words: Sequence[str]) -> int:
-    from dpc_lightning.evaluation.commands import main as benchmark  # noqa: PLC0415
+    from dpc_lightning.evaluation.jobs.commands import main as benchmark  # noqa: PLC0415
 
     return benchmark(_with_packaged_configs(words)[1:])
 

@@ -1,3 +1,3 @@
-"""Judging purchases: the grid of jobs, its results, and the statistics over them."""
+"""Judging purchases: the results of a benchmark's jobs, and the statistics over them."""
 
 __all__: list[str] = []

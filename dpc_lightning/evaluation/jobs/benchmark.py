@@ -17,15 +17,15 @@ from rich.table import Table
 
 from dpc_lightning.atomic import write_text
 from dpc_lightning.errors import ConfigError, RunDirError
-from dpc_lightning.evaluation.estimate import seconds_left, spoken
-from dpc_lightning.evaluation.grid import Grid
-from dpc_lightning.evaluation.job import Job
-from dpc_lightning.evaluation.local_executor import PRELOADED, LocalExecutor
-from dpc_lightning.evaluation.outcome import Outcome
-from dpc_lightning.evaluation.results import RESULTS, ResultsFile
-from dpc_lightning.evaluation.scheduler import Executor, Scheduler
-from dpc_lightning.evaluation.settings import Benchmark, Pair, Sealed
-from dpc_lightning.evaluation.settings_check import check_settings
+from dpc_lightning.evaluation.jobs.estimate import seconds_left, spoken
+from dpc_lightning.evaluation.jobs.grid import Grid
+from dpc_lightning.evaluation.jobs.job import Job
+from dpc_lightning.evaluation.jobs.local_executor import PRELOADED, LocalExecutor
+from dpc_lightning.evaluation.jobs.outcome import Outcome
+from dpc_lightning.evaluation.jobs.results import RESULTS, ResultsFile
+from dpc_lightning.evaluation.jobs.scheduler import Executor, Scheduler
+from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Sealed
+from dpc_lightning.evaluation.jobs.settings_check import check_settings
 from dpc_lightning.process_lock import ProcessLock
 
 __all__ = ["Options", "run_benchmark"]
@@ -185,7 +185,7 @@ def _one_of_each(scheduler: Scheduler) -> list[str]:
 
 def _executor(options: Options, run_dir: Path) -> Executor:
     if options.executor == "ray":
-        from dpc_lightning.evaluation.ray_executor import RayExecutor  # noqa: PLC0415  an extra
+        from dpc_lightning.evaluation.jobs.ray_executor import RayExecutor  # noqa: PLC0415  an extra
 
         return RayExecutor(run_dir, address=options.ray_address, workers=options.workers)
     gpus = _gpus()

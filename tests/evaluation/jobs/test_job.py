@@ -1,6 +1,6 @@
 """Digests and the filling of settings."""
 
-from dpc_lightning.evaluation.job import digest, filled, merged
+from dpc_lightning.evaluation.jobs.job import digest, filled, merged
 
 SETTINGS = {"data": {"root": "a", "image_size": 32}, "purchase": {"acquisition": "Badge"}}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from dpc_lightning.errors import ConfigError
-from dpc_lightning.evaluation.fit_settings import FitSettings
+from dpc_lightning.evaluation.jobs.fit_settings import FitSettings
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
 
 __all__ = ["ARM_GROUPS", "Benchmark", "Pair", "Reference", "Sealed", "Study"]

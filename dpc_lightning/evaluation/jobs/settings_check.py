@@ -14,8 +14,8 @@ import yaml
 
 from dpc_lightning import acquisition
 from dpc_lightning.errors import ConfigError, DpcError
-from dpc_lightning.evaluation.grid import Grid
-from dpc_lightning.evaluation.job import Job, filled
+from dpc_lightning.evaluation.jobs.grid import Grid
+from dpc_lightning.evaluation.jobs.job import Job, filled
 
 __all__ = ["check_settings"]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from dpc_lightning.evaluation.fit_settings import FitSettings
-from dpc_lightning.evaluation.settings import Benchmark, Pair, Sealed, Study
+from dpc_lightning.evaluation.jobs.fit_settings import FitSettings
+from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Sealed, Study
 
 DATA: dict[str, Any] = {
     "root": "{run_dir}/data/{seed}",

@@ -11,12 +11,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from dpc_lightning.errors import PreemptedError
-from dpc_lightning.evaluation.carry_out import Task, carry_out
-from dpc_lightning.evaluation.outcome import Outcome
+from dpc_lightning.evaluation.jobs.carry_out import Task, carry_out
+from dpc_lightning.evaluation.jobs.outcome import Outcome
 
 __all__ = ["PRELOADED", "LocalExecutor"]
 
-PRELOADED = "dpc_lightning.evaluation.preloaded"
+PRELOADED = "dpc_lightning.evaluation.jobs.preloaded"
 """What the server imports once, so that a job need not."""
 
 LOG = "log.txt"

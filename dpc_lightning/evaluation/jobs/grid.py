@@ -11,9 +11,9 @@ import yaml
 from dpc_lightning.acquisition.listed import read_indices
 from dpc_lightning.configs import config_path
 from dpc_lightning.errors import ConfigError
-from dpc_lightning.evaluation.job import Job, Place, digest, filled, merged
+from dpc_lightning.evaluation.jobs.job import Job, Place, digest, filled, merged
+from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Study
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
-from dpc_lightning.evaluation.settings import Benchmark, Pair, Study
 
 __all__ = ["Grid", "read_pipeline"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dpc_lightning.errors import ConfigError
-from dpc_lightning.evaluation.grid import Grid, read_pipeline
-from dpc_lightning.evaluation.job import Place
-from tests.evaluation.small_benchmark import DATA, benchmark_of
+from dpc_lightning.evaluation.jobs.grid import Grid, read_pipeline
+from dpc_lightning.evaluation.jobs.job import Place
+from tests.evaluation.jobs.small_benchmark import DATA, benchmark_of
 
 
 def grid(folder: Path, **changes: Any) -> Grid:

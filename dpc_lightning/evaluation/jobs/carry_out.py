@@ -14,8 +14,8 @@ import yaml
 from dpc_lightning.acquisition.listed import read_indices
 from dpc_lightning.atomic import write_atomically, write_text
 from dpc_lightning.errors import DpcError, PreemptedError, ResultsError
-from dpc_lightning.evaluation.job import Job, filled
-from dpc_lightning.evaluation.outcome import Outcome
+from dpc_lightning.evaluation.jobs.job import Job, filled
+from dpc_lightning.evaluation.jobs.outcome import Outcome
 from dpc_lightning.evaluation.result import ALL
 from dpc_lightning.process_lock import ProcessLock
 

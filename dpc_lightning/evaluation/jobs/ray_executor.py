@@ -10,8 +10,8 @@ from typing import Any
 
 from dpc_lightning.atomic import write_atomically
 from dpc_lightning.errors import ConfigError, PreemptedError
-from dpc_lightning.evaluation.carry_out import KEPT, START_FILES, Task, carry_out
-from dpc_lightning.evaluation.outcome import Outcome
+from dpc_lightning.evaluation.jobs.carry_out import KEPT, START_FILES, Task, carry_out
+from dpc_lightning.evaluation.jobs.outcome import Outcome
 
 __all__ = ["RayExecutor"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from dpc_lightning.evaluation.carry_out import KEPT, Task, is_kept
-from dpc_lightning.evaluation.grid import Grid
-from dpc_lightning.evaluation.job import Job
-from dpc_lightning.evaluation.outcome import Outcome
-from dpc_lightning.evaluation.results import ResultsFile
+from dpc_lightning.evaluation.jobs.carry_out import KEPT, Task, is_kept
+from dpc_lightning.evaluation.jobs.grid import Grid
+from dpc_lightning.evaluation.jobs.job import Job
+from dpc_lightning.evaluation.jobs.outcome import Outcome
+from dpc_lightning.evaluation.jobs.results import ResultsFile
 
 __all__ = ["Executor", "Scheduler"]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from dpc_lightning.evaluation.job import Job
-from dpc_lightning.evaluation.outcome import Outcome
+from dpc_lightning.evaluation.jobs.job import Job
+from dpc_lightning.evaluation.jobs.outcome import Outcome
 
 __all__ = ["seconds_left", "spoken"]
 

@@ -10,8 +10,8 @@ from typing import Self
 
 from dpc_lightning.atomic import write_text
 from dpc_lightning.errors import ResultsError
-from dpc_lightning.evaluation.job import Place
-from dpc_lightning.evaluation.outcome import Outcome
+from dpc_lightning.evaluation.jobs.job import Place
+from dpc_lightning.evaluation.jobs.outcome import Outcome
 from dpc_lightning.evaluation.result import ALL, PROTOCOL, Result
 
 __all__ = ["RESULTS", "ResultsFile", "read_cases", "read_results"]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from dpc_lightning.errors import ResultsError
-from dpc_lightning.evaluation.job import Place
-from dpc_lightning.evaluation.outcome import Outcome
+from dpc_lightning.evaluation.jobs.job import Place
+from dpc_lightning.evaluation.jobs.outcome import Outcome
+from dpc_lightning.evaluation.jobs.results import RESULTS, ResultsFile, read_cases, read_results
 from dpc_lightning.evaluation.result import PROTOCOL
-from dpc_lightning.evaluation.results import RESULTS, ResultsFile, read_cases, read_results
 
 CASE = Place("sheets", "badge", 100, None, "cpu_cosine", 1, 1, 1)
 DONE = Outcome(scores={"f1_macro": 0.5, "map": None}, bought=2, indices=(4, 1), finished="2026-01-01T00:00:00+00:00")

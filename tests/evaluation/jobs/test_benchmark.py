@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from dpc_lightning.__main__ import main
+from dpc_lightning.evaluation.jobs.results import read_cases, read_results
 from dpc_lightning.evaluation.result import Result
-from dpc_lightning.evaluation.results import read_cases, read_results
-from tests.evaluation.small_benchmark import config, content
+from tests.evaluation.jobs.small_benchmark import config, content
 from tests.small_run import purchases
 
 LONGER = "evaluate: {epochs: 3, batch_size: 16}\n"

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from dpc_lightning.acquisition.listed import read_indices
 from dpc_lightning.errors import ConfigError
-from dpc_lightning.evaluation.benchmark import Options, run_benchmark
-from dpc_lightning.evaluation.fit_settings import FitSettings
-from dpc_lightning.evaluation.settings import Benchmark, Pair, Reference, Study
+from dpc_lightning.evaluation.jobs.benchmark import Options, run_benchmark
+from dpc_lightning.evaluation.jobs.fit_settings import FitSettings
+from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Reference, Study
 
 __all__ = ["main"]
 
