@@ -10,6 +10,7 @@ DpcError
 │   ├── InvalidIndexError      unknown, negative, fractional or repeated indices
 │   ├── LedgerError            the ledger is corrupt, foreign or of another version
 │   └── OracleError            the oracle failed or gave labels of a wrong shape
+├── EvaluationError   results cannot be compared as asked; names case, arm and seed  (also a ValueError)
 ├── AcquisitionError  a rule was given, or gave, something that is no pool or no pick
 ├── RankLostError     another process of the run is gone; the same command goes on
 ├── DivergedError     the training loss or a weight became NaN or infinite
@@ -28,6 +29,7 @@ __all__ = [
     "DataError",
     "DivergedError",
     "DpcError",
+    "EvaluationError",
     "InvalidIndexError",
     "LabelsPendingError",
     "LedgerError",
@@ -78,6 +80,10 @@ class OracleError(PurchaseError):
 
 class AcquisitionError(DpcError, ValueError):
     """An acquisition got a pool that it cannot work on, or returned something that is not a valid pick."""
+
+
+class EvaluationError(DpcError, ValueError):
+    """Results cannot be compared as asked. The message names what they lack (case, arm, seeds) and the way out."""
 
 
 class RankLostError(DpcError):
