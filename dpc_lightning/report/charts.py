@@ -10,6 +10,9 @@ from dpc_lightning.report.svg import HATCHES, INK, LINES, MARKERS, MUTED, PAPER,
 
 __all__ = ["Line", "Point", "draw_lines", "draw_points", "draw_stacks", "legend_below", "plain"]
 
+LETTERS = 26
+"""Letters of a name in a picture at most; the table beside it has the whole name."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -53,13 +56,19 @@ class Point:
     series: int = 0
 
 
-def plain(name: str) -> str:
-    """Give a name as matplotlib shows it in a legend, which leaves out those that begin with an underscore.
+def plain(name: str, letters: int = LETTERS) -> str:
+    """Give a name as it stands in a picture: short, and not hidden, as matplotlib does with one that begins with `_`.
 
     Args:
         name: any name.
+        letters: letters at most.
+
+    Example:
+        >>> plain("a very long name of a rule with settings")
+        'a very long n…ith settings'
     """
-    return f"\u200b{name}" if name.startswith("_") else name
+    short = name if len(name) <= letters else f"{name[: letters // 2]}…{name[1 - letters // 2 :]}"
+    return f"\u200b{short}" if short.startswith("_") else short
 
 
 def draw_lines(axes: Axes, lines: Sequence[Line]) -> None:
@@ -95,7 +104,7 @@ def draw_stacks(axes: Axes, rows: Sequence[str], parts: Mapping[str, Sequence[fl
         colour, hatch = SERIES[number % len(SERIES)], HATCHES[number % len(HATCHES)]
         axes.barh(places, lengths, left=ends, height=0.7, color=colour, hatch=hatch, edgecolor=PAPER, label=plain(name))
         ends = [end + length for end, length in zip(ends, lengths, strict=True)]
-    axes.set_yticks(places, list(rows))
+    axes.set_yticks(places, [plain(row) for row in rows])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
 
@@ -111,13 +120,12 @@ def draw_points(axes: Axes, points: Sequence[Point], *, bars: bool = False) -> N
     for place, point in enumerate(points):
         colour = SERIES[point.series % len(SERIES)]
         if bars:
-            hatch = HATCHES[point.series % len(HATCHES)]
-            axes.barh(place, point.value, height=0.6, color=colour, hatch=hatch, edgecolor=PAPER)
+            axes.barh(place, point.value, height=0.62, color=colour, alpha=0.45)
         if point.low is not None and point.high is not None:
-            axes.plot([point.low, point.high], [place, place], color=INK if bars else colour, linewidth=1.6)
+            axes.plot([point.low, point.high], [place, place], color=INK if bars else colour, linewidth=1.3)
         marker = MARKERS[point.series % len(MARKERS)]
         axes.plot([point.value], [place], color=INK if bars else colour, marker=marker, linestyle="none")
-    axes.set_yticks(range(len(points)), [point.label for point in points])
+    axes.set_yticks(range(len(points)), [plain(point.label) for point in points])
     axes.set_ylim(len(points) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.axvline(0, color=MUTED, linewidth=0.9)
@@ -134,5 +142,6 @@ def legend_below(figure: Figure, columns: int = 4) -> None:
         label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     if named:
-        columns = min(columns, len(named))
+        longest = max(len(name) for name in named)
+        columns = max(1, min(columns, len(named), 84 // (longest + 8)))  # a line has room for so many letters
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, handlelength=2.8)

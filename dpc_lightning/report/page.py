@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dpc_lightning.report.table import Table
 
-__all__ = ["Block", "Drawing", "Facts", "Gallery", "Image", "Page", "Section", "Text", "render", "tables_of"]
+__all__ = ["Block", "Drawing", "Facts", "Gallery", "Heading", "Image", "Page", "Section", "Text", "render", "tables_of"]
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,23 @@ class Text:
 
     Attributes:
         text: plain text.
-        kind: `plain`; `empty` says why there is nothing to see; `warning` must not be overlooked; `better`, `worse`
-            and `not shown` are verdicts.
+        kind: `plain`; `empty` says why there is nothing to see; `warning` must not be overlooked; the others are
+            verdicts.
     """
 
     text: str
-    kind: Literal["plain", "empty", "warning", "better", "worse", "not shown"] = "plain"
+    kind: Literal["plain", "empty", "warning", "better", "worse", "not shown", "too few seeds"] = "plain"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section.
+
+    Attributes:
+        text: plain text.
+    """
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,7 @@ class Gallery:
     images: tuple[Image, ...]
 
 
-Block = Text | Facts | Drawing | Gallery | Table
+Block = Text | Heading | Facts | Drawing | Gallery | Table
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ def render(page: Page) -> str:
 
     Example:
         >>> html = render(Page("<b>", "All of it.", (), "made by hand"))
-        >>> "<h1>&lt;b&gt;</h1>" in html, "http" in html
+        >>> "<h1>&lt;b&gt;</h1>" in html, "src=" in html
         (True, False)
     """
     script, style = _part("script.js"), _part("style.css")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dpc_lightning.report.page import Block, Drawing, Facts, Gallery, Page, Text
+from dpc_lightning.report.page import Block, Drawing, Facts, Gallery, Heading, Page, Text
 from dpc_lightning.report.table import Table, markdown_text
 
 __all__ = ["as_markdown"]
@@ -35,6 +35,8 @@ def _parts(block: Block) -> Iterator[str]:
     if isinstance(block, Text):
         mark = {"plain": "", "empty": "", "warning": "**Mind:** "}.get(block.kind, f"**{block.kind}:** ")
         yield mark + markdown_text(block.text)
+    elif isinstance(block, Heading):
+        yield f"### {markdown_text(block.text)}"
     elif isinstance(block, Facts):
         yield "\n".join(
             f"- {markdown_text(name)}: **{markdown_text(value)}** {markdown_text(remark)}".rstrip()

@@ -13,7 +13,7 @@ from dpc_lightning.errors import DataError
 from dpc_lightning.purchase.ledger_view import LedgerView
 from dpc_lightning.run_dir import RunDir
 
-__all__ = ["Bought", "RunFiles", "read_purchases"]
+__all__ = ["Bought", "RunFiles", "pool_images", "read_config", "read_purchases"]
 
 FIXED_COLUMNS = ("order", "round", "index", "image", "score")
 """Columns of `purchases.csv` before those of the classes."""
@@ -82,8 +82,7 @@ class RunFiles:
     @property
     def images(self) -> Path | None:
         """Folder of the pool's images, or None if the configuration does not say."""
-        root = (self.config.get("data") or {}).get("root")
-        return Path(root) / "unlabelled" / "images" if isinstance(root, str) else None
+        return pool_images(self.config)
 
     @classmethod
     def read(cls, folder: Path) -> "RunFiles":
@@ -107,7 +106,7 @@ class RunFiles:
             summary=summary,
             purchases=read_purchases(run_dir.purchases),
             metrics=_metrics(run_dir.metrics),
-            config=_config(run_dir.config),
+            config=read_config(run_dir.config),
             ledger_rows=ledger_rows,
         )
 
@@ -141,6 +140,43 @@ def read_purchases(file: Path) -> tuple[Bought, ...]:
             raise DataError(msg) from error
         found.append(Bought(order, round_number, index, row[3], score, labels))
     return tuple(found)
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """Read `config.yaml`, or another file of settings.
+
+    Args:
+        file: the file; there are no settings if there is none.
+
+    Raises:
+        DataError: if it is no mapping in YAML.
+    """
+    if not file.exists():
+        return {}
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        msg = f"Expected the configuration of a run in {file}, but it cannot be read: {error}."
+        raise DataError(msg) from error
+    if not isinstance(found, dict):
+        msg = f"Expected the configuration of a run in {file}, but got {type(found).__name__}."
+        raise DataError(msg)
+    return found
+
+
+def pool_images(config: Mapping[str, Any]) -> Path | None:
+    """Say where the images of the pool are, as far as the configuration of a run tells.
+
+    Args:
+        config: as `read_config` gives it.
+
+    Example:
+        >>> pool_images({"data": {"root": "data/sheets"}}).as_posix()
+        'data/sheets/unlabelled/images'
+    """
+    data = config.get("data")
+    root = data.get("root") if isinstance(data, Mapping) else None
+    return Path(root) / "unlabelled" / "images" if isinstance(root, str) else None
 
 
 def _summary(file: Path) -> dict[str, Any]:
@@ -195,17 +231,3 @@ def _csv(file: Path) -> tuple[list[str], list[list[str]]]:
         msg = f"Expected a CSV file with a header in {file}, but it is empty."
         raise DataError(msg)
     return rows[0], rows[1:]
-
-
-def _config(file: Path) -> dict[str, Any]:
-    if not file.exists():
-        return {}
-    try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        msg = f"Expected the configuration of a run in {file}, but it cannot be read: {error}."
-        raise DataError(msg) from error
-    if not isinstance(found, dict):
-        msg = f"Expected the configuration of a run in {file}, but got {type(found).__name__}."
-        raise DataError(msg)
-    return found

@@ -30,7 +30,7 @@ LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
     (0, (2, 2.5)),
     (0, (8, 1.5, 2, 1.5)),
 )
-HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---", "ooo", "+++")
+HATCHES = ("", "///", "---", "\\\\\\", "xxx", "|||", "+++", "//")
 """Second cues of a series: its marker, its line, the pattern of its bars."""
 
 _THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"} | {

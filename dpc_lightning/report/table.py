@@ -52,7 +52,7 @@ class Column:
             return NOTHING
         if isinstance(value, str) or (self.digits is None and isinstance(value, int)):
             return str(value)
-        sign = "+" if self.signed else ""
+        sign = "+z" if self.signed else "z"  # z: no minus before zero
         return f"{value:{sign}.{self.digits}f}" if self.digits is not None else f"{value:{sign}g}"
 
 
@@ -66,6 +66,7 @@ class Table:
         columns: its columns; the first one names the row.
         rows: its cells, as many a row as there are columns.
         heat: for a coloured table the strength of each cell's colour in [-1, 1], or None for no colour.
+        folded: whether the page shows it only when it is asked to.
 
     Example:
         >>> table = Table("f1", "F1 by class", (Column("class"), Column("F1", digits=3)), (("dent", 0.5),))
@@ -82,6 +83,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Value, ...], ...]
     heat: tuple[tuple[float | None, ...], ...] | None = None
+    folded: bool = False
 
     def __post_init__(self) -> None:
         """Check that every row has a cell for every column."""

@@ -4,9 +4,12 @@ from pathlib import Path
 
 from dpc_lightning.atomic import write_text
 from dpc_lightning.errors import RunDirError
+from dpc_lightning.evaluation.results import RESULTS, read_cases, read_results
+from dpc_lightning.report.benchmark_data import BenchmarkData
+from dpc_lightning.report.benchmark_report import benchmark_page
 from dpc_lightning.report.page import Page, render, tables_of
 from dpc_lightning.report.page_markdown import as_markdown
-from dpc_lightning.report.run_files import RunFiles
+from dpc_lightning.report.run_files import RunFiles, read_config
 from dpc_lightning.report.run_report import run_page
 from dpc_lightning.report.table import Table
 
@@ -74,6 +77,10 @@ def report_page(folder: Path, *, metric: str = "f1_macro") -> Page:
         RunDirError: if the folder is neither.
         DataError: if a file in it is damaged.
     """
+    if (folder / RESULTS).is_file():
+        results, asked = read_results(folder), read_cases(folder)
+        settings = read_config(folder / "benchmark.yaml")
+        return benchmark_page(BenchmarkData(folder, results, metric, len(asked) - len(results), settings))
     if (folder / "summary.json").is_file():
         return run_page(RunFiles.read(folder))
     if not folder.is_dir():
