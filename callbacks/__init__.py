@@ -14,6 +14,7 @@ from dpc_lightning.callbacks.preemption import Preemption
 from dpc_lightning.callbacks.purchase_log import PurchaseLog
 from dpc_lightning.callbacks.purchase_progress import PurchaseProgress
 from dpc_lightning.callbacks.run_checkpoint import RunCheckpoint
+from dpc_lightning.callbacks.start_keeper import StartKeeper
 from dpc_lightning.callbacks.step_seed import StepSeed
 from dpc_lightning.callbacks.weight_averaging import WeightAveraging
 
@@ -31,6 +32,7 @@ __all__ = [
     "PurchaseProgress",
     "PurchaseRecord",
     "RunCheckpoint",
+    "StartKeeper",
     "StepSeed",
     "WeightAveraging",
 ]

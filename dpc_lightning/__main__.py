@@ -26,6 +26,7 @@ commands:
   test       test the final model of a run
   predict    write probabilities and decisions for a folder of images
   data       make, convert or check a data root
+  benchmark  compare rules over budgets, pipelines and seeds; `benchmark judge` judges purchases made elsewhere
   ledger     show, verify or export the purchases of a run
   report     write a page that shows what a run or a benchmark found
 
@@ -42,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 for success, 1 for a failed check, 2 for an error that the message explains, 3 for a run that
-        waits for labels of people and goes on when it is started again, 75 for one that was asked to end and does so.
+        waits for labels of people and goes on when it is started again, 4 for a benchmark that has jobs left, 75 for
+        one that was asked to end and does so.
 
     Example:
         >>> main(["--help"])  # doctest: +ELLIPSIS
@@ -94,6 +96,12 @@ def _predict(words: Sequence[str]) -> int:
     from dpc_lightning.predictions import main as predict  # noqa: PLC0415
 
     return predict(words[1:])
+
+
+def _benchmark(words: Sequence[str]) -> int:
+    from dpc_lightning.evaluation.commands import main as benchmark  # noqa: PLC0415
+
+    return benchmark(_with_packaged_configs(words)[1:])
 
 
 def _ledger(words: Sequence[str]) -> int:
@@ -153,6 +161,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "data": _data,
     "ledger": _ledger,
     "report": _report,
+    "benchmark": _benchmark,
 }
 
 

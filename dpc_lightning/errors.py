@@ -11,6 +11,7 @@ DpcError
 │   ├── LedgerError            the ledger is corrupt, foreign or of another version
 │   └── OracleError            the oracle failed or gave labels of a wrong shape
 ├── EvaluationError   results cannot be compared as asked; names case, arm and seed  (also a ValueError)
+├── ResultsError      the results of a benchmark cannot be read, written or mixed
 ├── AcquisitionError  a rule was given, or gave, something that is no pool or no pick
 ├── RankLostError     another process of the run is gone; the same command goes on
 ├── DivergedError     the training loss or a weight became NaN or infinite
@@ -38,6 +39,7 @@ __all__ = [
     "PreemptedError",
     "PurchaseError",
     "RankLostError",
+    "ResultsError",
     "RunDirError",
 ]
 
@@ -56,6 +58,10 @@ class DataError(DpcError, ValueError):
 
 class RunDirError(DpcError, OSError):
     """The folder of a run cannot be created, locked, written or resumed."""
+
+
+class ResultsError(DpcError):
+    """The results of a benchmark cannot be read or written, or are of another version of the protocol."""
 
 
 class PurchaseError(DpcError):

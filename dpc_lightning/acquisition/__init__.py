@@ -5,6 +5,7 @@ from dpc_lightning.acquisition.base import Acquisition, PoolView, Selection
 from dpc_lightning.acquisition.class_quota import ClassQuota
 from dpc_lightning.acquisition.expected_gain import ExpectedGain
 from dpc_lightning.acquisition.hard_class import HardClass
+from dpc_lightning.acquisition.listed import Listed
 from dpc_lightning.acquisition.mean_entropy import MeanEntropy
 from dpc_lightning.acquisition.random import Random
 
@@ -14,6 +15,7 @@ __all__ = [
     "ClassQuota",
     "ExpectedGain",
     "HardClass",
+    "Listed",
     "MeanEntropy",
     "PoolView",
     "Random",

@@ -95,8 +95,8 @@ def _critical_difference(data: BenchmarkData, found: MeanRanks) -> Drawing:
     told = "; ".join(" and ".join(clique) for clique in found.cliques) or "none"
     about = (
         f"Mean ranks over {found.blocks} blocks of a case and a seed, 1 is best; arms closer than the critical "
-        f"difference of {found.critical_difference:.2f} (Nemenyi, 5 %) are joined by a bar and not told apart: {told}. Friedman's "
-        f"test: chi square {found.statistic:.1f}, p {found.p:.2g}."
+        f"difference of {found.critical_difference:.2f} (Nemenyi, 5 %) are joined by a bar and not told apart: {told}. "
+        f"Friedman's test: chi square {found.statistic:.1f}, p {found.p:.2g}."
     )
     with drawing(height=1.3 + 0.27 * len(found.mean) + 0.16 * len(found.cliques)) as figure:
         _draw(figure.add_subplot(), data, found)

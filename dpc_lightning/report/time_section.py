@@ -34,8 +34,8 @@ def _drawing(study: str, pipeline: str, cells: Mapping[Cell, Sequence[Result]]) 
     name = slug("time", study, pipeline)
     title = f"Seconds by activity: {study}, {pipeline}"
     about = (
-        f"Means over the seeds, for {largest or 'all'} labels beside none and all. Seconds of a start model that several "
-        "jobs share count in each."
+        f"Means over the seeds, for {largest or 'all'} labels beside none and all. Seconds of a start model that "
+        "several jobs share count in each."
     )
     with drawing(height=1.4 + 0.3 * len(shown)) as figure:
         axes = figure.add_subplot()

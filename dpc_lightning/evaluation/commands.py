@@ -1,0 +1,128 @@
+"""The commands `benchmark` and `benchmark judge`."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from rich.console import Console
+
+from dpc_lightning.acquisition.listed import read_indices
+from dpc_lightning.errors import ConfigError
+from dpc_lightning.evaluation.benchmark import Options, run_benchmark
+from dpc_lightning.evaluation.settings import Benchmark, Pair, Reference, Study
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a benchmark, or judge purchases that were made elsewhere.
+
+    Args:
+        argv: the words after `benchmark`.
+
+    Returns:
+        0 if every job has an outcome, 1 if some have failed, 4 if jobs are left for another start, 2 if the words were
+        not understood.
+
+    Raises:
+        DpcError: if a setting is wrong, or the results cannot be used.
+    """
+    words = list(argv)
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    judging = bool(words) and words[0] == "judge"
+    parser = _judge_parser() if judging else _parser()
+    try:
+        chosen = parser.parse_args(words[1:] if judging else words)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    options = Options(**{each.name: chosen[each.name] for each in fields(Options)})
+    benchmark = _to_judge(chosen) if judging else _chosen_benchmark(parser, chosen)
+    return run_benchmark(benchmark, Path(chosen.run_dir), options, Console(soft_wrap=True))
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m dpc_lightning benchmark",
+        description="Compare rules that buy labels: the same budgets, pipelines and seeds for each, with the "
+        "references none, random, random at double budget and all. Every result is kept; the same command goes on "
+        "where it stopped. `benchmark judge --help` explains how to judge purchases that were made elsewhere.",
+        usage="python -m dpc_lightning benchmark --config NAME_OR_FILE --run_dir DIR [options]",
+    )
+    parser.add_argument(
+        "--config", "-c", action="config", help="Packaged name (for example benchmark/quick), or a file."
+    )
+    _add_options(parser)
+    parser.add_class_arguments(Benchmark, as_group=True)
+    return parser
+
+
+def _judge_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m dpc_lightning benchmark judge",
+        description="Judge purchases by pipelines: train on the start set and what a file lists, beside the references "
+        "none, random (as many labels, and twice as many) and all, on the same data.",
+    )
+    parser.add_argument(
+        "--purchases", type=list[str], required=True, help="Files: `purchases.csv` of runs, or one image index a line."
+    )
+    parser.add_argument(
+        "--config",
+        type=str | None,
+        default=None,
+        help="Configuration of `fit` with the data; null takes `config.yaml` beside the first file.",
+    )
+    parser.add_argument(
+        "--pipelines", type=list[str], default=["cpu_cosine"], help="Names in configs/pipelines/, or YAML files."
+    )
+    parser.add_argument("--seeds", type=list[int], default=[0], help="Seeds of the judging training; 8 for a verdict.")
+    parser.add_argument(
+        "--references",
+        type=list[Reference],
+        default=["none", "double", "all"],
+        help="References beside random: none, double (random, twice as many labels) and all.",
+    )
+    parser.add_argument("--metric", type=str, default="f1_macro", help="Score by which the tables rank.")
+    _add_options(parser)
+    return parser
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--run_dir", type=str, required=True, help="Folder of the results and of the jobs.")
+    parser.add_class_arguments(Options, as_group=True)
+
+
+def _chosen_benchmark(parser: ArgumentParser, chosen: Namespace) -> Benchmark:
+    made = parser.instantiate_classes(chosen)
+    return Benchmark(**{each.name: made[each.name] for each in fields(Benchmark)})
+
+
+def _to_judge(chosen: Namespace) -> Benchmark:
+    """Make arms that buy what the files list."""
+    files = [Path(file).absolute() for file in chosen.purchases]
+    config = chosen.config or str(files[0].with_name("config.yaml"))
+    if not Path(config).is_file():
+        msg = f"Expected the configuration of `fit` with the data by `--config`; there is no {config}."
+        raise ConfigError(msg)
+    arms, budgets = {}, {}
+    for file in files:
+        name = file.stem if file.stem != "purchases" else file.parent.name
+        name = name if name not in arms else str(file)
+        listed = {"class_path": "Listed", "init_args": {"file": str(file)}}
+        arms[name] = {"purchase": {"acquisition": listed, "rounds": 1, "round_epochs": 0}}
+        budgets[name] = len(read_indices(file))
+        if not budgets[name]:
+            msg = f"{file} lists nothing: there is nothing to judge; `none` is a reference of every benchmark."
+            raise ConfigError(msg)
+    studies = [
+        Study(
+            name="judged",
+            pipelines=chosen.pipelines,
+            seeds=chosen.seeds,
+            pairs=[Pair(labels)],
+            arms=[name for name in arms if budgets[name] == labels],
+            references=chosen.references,
+        )
+        for labels in dict.fromkeys(budgets.values())
+    ]
+    return Benchmark(arms=arms, studies=studies, fit=config, metric=chosen.metric)

@@ -1,0 +1,283 @@
+"""The grid of a benchmark: from its settings to the jobs, each once, and the places of their results."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from dpc_lightning.acquisition.listed import read_indices
+from dpc_lightning.configs import config_path
+from dpc_lightning.errors import ConfigError
+from dpc_lightning.evaluation.job import Case, Job, digest, filled, merged
+from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
+from dpc_lightning.evaluation.settings import Benchmark, Pair, Study
+
+__all__ = ["Grid", "read_pipeline"]
+
+BY_CHANCE: Mapping[str, Any] = {"purchase": {"acquisition": "Random", "rounds": 1, "round_epochs": 0}}
+"""The reference `random`: nothing is learnt from what it buys, so one round does."""
+
+EVERYTHING = 10**9
+"""More labels than any pool has: the run buys all."""
+
+SHORTEST = {"evaluate": {"epochs": 1}}
+"""The evaluation of a start: it is made for its pretraining."""
+
+ONE_PROCESS = {"trainer": {"devices": 1, "enable_progress_bar": False}}
+
+
+@dataclass
+class Grid:
+    """The jobs of a benchmark in the order in which they are best done, and the cases that they answer.
+
+    Args:
+        benchmark: the settings.
+        drawn: the sealed pairs by the number of their study.
+
+    Attributes:
+        jobs: by key; every start comes before the jobs that begin with it, every purchase before those that judge it.
+        cases: key of the outcome of each case.
+
+    Raises:
+        ConfigError: if a setting is wrong, or a pair exceeds the pool.
+    """
+
+    benchmark: Benchmark
+    drawn: Mapping[int, Sequence[Pair]] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict, init=False)
+    cases: dict[Case, str] = field(default_factory=dict, init=False)
+    _bought_by: dict[str, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Lay out all jobs."""
+        base = merged(read_fit(self.benchmark.fit), self.benchmark.overrides, ONE_PROCESS)
+        base.pop("run_dir", None)
+        for number, study in enumerate(self.benchmark.studies):
+            pipelines = {name: read_pipeline(name) for name in study.pipelines}
+            pairs = [*study.pairs, *self.drawn.get(number, ())]
+            for seed in study.seeds:
+                self._lay_out(study, merged(base, study.fit), pairs, pipelines, seed)
+
+    def _lay_out(
+        self,
+        study: Study,
+        base: Mapping[str, Any],
+        pairs: Sequence[Pair],
+        pipelines: Mapping[str, Mapping[str, Any]],
+        seed: int,
+    ) -> None:
+        data = filled(study.data, {"seed": seed})
+        settings = merged(base, {"data": data, "seed_everything": seed})
+        plan = _Seed(self, study, settings, seed, pipelines)
+        pool = plan.pool
+        for pair in pairs:
+            if pool is not None and pair.labels > pool:
+                msg = (
+                    f"The study `{study.name}` has a pair of {pair.labels} labels, but its pool has {pool} images: "
+                    "expected fewer labels, or a larger pool."
+                )
+                raise ConfigError(msg)
+        if "none" in study.references:
+            plan.add(NONE, Pair(1), {"purchase": {**BY_CHANCE["purchase"], "labels": 0}}, labels=0)
+        for pair in pairs:
+            plan.add(RANDOM, Pair(pair.labels), BY_CHANCE)
+            for name in study.arms if study.arms is not None else self.benchmark.arms:
+                plan.add(name, pair, self.benchmark.arms[name])
+        for pair in pairs if "double" in study.references else ():
+            double = 2 * pair.labels
+            plan.add(RANDOM, Pair(double if pool is None else min(double, pool)), BY_CHANCE)
+        if "all" in study.references:
+            plan.add(ALL, Pair(EVERYTHING), BY_CHANCE, labels=pool or EVERYTHING)
+
+    def add_job(self, job: Job) -> None:
+        """Add a job, unless it is there."""
+        self.jobs.setdefault(job.key, job)
+
+    def buyer_of(self, purchase: str, job: str) -> str:
+        """Say which job makes a purchase: the first that was laid out."""
+        return self._bought_by.setdefault(purchase, job)
+
+
+@dataclass(frozen=True)
+class _Seed:
+    """Lays out the jobs of one seed of a study."""
+
+    grid: Grid
+    study: Study
+    settings: Mapping[str, Any]
+    seed: int
+    pipelines: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def root(self) -> str:
+        return str(self.settings["data"].get("root", ""))
+
+    @property
+    def prepare(self) -> tuple[str, ...] | None:
+        words = self.study.prepare
+        return None if words is None else tuple(map(str, filled(list(words), {"seed": self.seed})))
+
+    @property
+    def generator(self) -> Mapping[str, Any] | None:
+        return cast("Mapping[str, Any] | None", self.settings["data"].get("generator"))
+
+    @property
+    def pool(self) -> int | None:
+        """Images in the pool, where it can be said before the data are there."""
+        return None if self.generator is None else int(self.generator.get("unlabelled", 2000))
+
+    @property
+    def training(self) -> int:
+        """Labelled images, roughly: for estimates."""
+        return 200 if self.generator is None else int(self.generator.get("training", 200))
+
+    @property
+    def identity(self) -> object:
+        """What tells these data from others: how they are made, or what their files say."""
+        if self.generator is not None:
+            return "generated"  # the settings of the generator are part of the job's settings
+        if self.prepare is not None:
+            return [word for word in self.prepare if "/" not in word and word != "{root}"]  # without places
+        return _fingerprint(Path(self.root))
+
+    def add(self, arm: str, pair: Pair, arm_settings: Mapping[str, Any], *, labels: int | None = None) -> None:
+        """Lay out an arm at a pair, under all pipelines and seeds of the study."""
+        bought = pair.labels if labels is None else labels
+        budget = {"labels": pair.labels, "seconds": pair.seconds}
+        settings = merged(self.settings, {"purchase": budget}, arm_settings)
+        for purchase_seed in self.study.purchase_seeds or (self.seed,):
+            for judge_seed in self.study.judge_seeds or (purchase_seed,):
+                for name, pipeline in self.pipelines.items():
+                    case = Case(self.study.name, arm, bought, pair.seconds, name, self.seed, purchase_seed, judge_seed)
+                    self._add_case(case, settings, pipeline)
+
+    def _add_case(self, case: Case, settings: Mapping[str, Any], pipeline: Mapping[str, Any]) -> None:
+        start = self._start(case, settings)
+        reference = self._start(case, self.settings) if "{start}" in str(pipeline) else ""
+        purchase = digest("purchase", start, settings["purchase"], _listed(settings), case.purchase_seed)
+        key = digest("outcome", purchase, reference, pipeline, case.judge_seed)
+        buyer = key  # where nothing is bought, nothing is shared
+        if case.labels:
+            first = digest("outcome", purchase, reference, pipeline, case.purchase_seed)
+            buyer = self.grid.buyer_of(purchase, first)
+        own = merged(settings, {"evaluate": None, "seed_everything": case.judge_seed}) | {"evaluate": pipeline}
+        if buyer != key:
+            listed = {"class_path": "Listed", "init_args": {"file": "{purchases}"}}
+            judged = {"acquisition": listed, "rounds": 1, "round_epochs": 0, "seconds": None, "labels": "{labels}"}
+            own = merged(own, {"purchase": judged})
+        job = Job(
+            kind="buy" if buyer == key else "judge",
+            key=key,
+            case=case,
+            settings=own,
+            root=self.root,
+            prepare=self.prepare,
+            start=start,
+            reference_start=reference,
+            buyer="" if buyer == key else buyer,
+            passes=self._passes(own, min(case.labels, self.pool or case.labels), buys=buyer == key),
+        )
+        self.grid.add_job(job)
+        self.grid.cases[case] = key
+
+    def _start(self, case: Case, settings: Mapping[str, Any]) -> str:
+        """Lay out the start model that a job begins with, and give its key."""
+        plan = settings["purchase"]
+        pretrain = {name: plan[name] for name in ("pretrain_epochs",) if name in plan}
+        keep = {"class_path": "dpc_lightning.callbacks.StartKeeper", "init_args": {"folder": "{kept}"}}
+        own = {key: value for key, value in settings.items() if key not in {"purchase", "evaluate"}}
+        own = merged(
+            own,
+            SHORTEST,
+            {"purchase": {**BY_CHANCE["purchase"], **pretrain, "labels": 0}, "trainer": {"callbacks": [keep]}},
+            {"seed_everything": self.seed},
+        )
+        key = digest("start", own, self.identity)
+        passes = int(pretrain.get("pretrain_epochs", 30)) * self.training
+        self.grid.add_job(Job("start", key, case, own, self.root, self.prepare, passes=passes))
+        return key
+
+    def _passes(self, settings: Mapping[str, Any], labels: int, *, buys: bool) -> int:
+        passes = int(settings["evaluate"].get("epochs", 25)) * (self.training + labels)
+        if not buys or not labels:
+            return passes
+        plan = settings["purchase"]
+        rounds = plan.get("rounds", 3)
+        if rounds == "auto":
+            return passes
+        return passes + int(rounds * plan.get("round_epochs", 6) * (self.training + labels * (rounds + 1) / 2 / rounds))
+
+
+def read_fit(name: str) -> dict[str, Any]:
+    """Read a configuration of `fit` by its packaged name or from a file."""
+    return _read(name, "fit")
+
+
+def read_pipeline(name: str) -> dict[str, Any]:
+    """Read a pipeline: the group `evaluate:` of a file.
+
+    Args:
+        name: of a file in `configs/pipelines/`, or a path.
+
+    Returns:
+        Settings of `evaluate:`.
+
+    Raises:
+        ConfigError: if there is no such file, or it holds no `evaluate:`.
+
+    Example:
+        >>> read_pipeline("quickstart")["epochs"]
+        25
+    """
+    content = _read(name, "pipelines")
+    pipeline = content.get("evaluate")
+    if not isinstance(pipeline, dict):
+        msg = f"Expected the group `evaluate:` in the pipeline `{name}`, but it holds {list(content)}."
+        raise ConfigError(msg)
+    return pipeline
+
+
+def _read(name: str, key: str) -> dict[str, Any]:
+    path = next(_candidates(name))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        msg = f"`{key}`: cannot read {path}: {error}"
+        raise ConfigError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"`{key}`: expected settings by name in {path}, but got {type(content).__name__}."
+        raise ConfigError(msg)
+    return content
+
+
+def _candidates(name: str) -> Iterator[Path]:
+    if Path(name).is_file():
+        yield Path(name)
+    for packaged in (f"pipelines/{name}", name):
+        try:
+            yield config_path(packaged)
+        except ConfigError:
+            if packaged == name:
+                raise
+
+
+def _listed(settings: Mapping[str, Any]) -> list[int]:
+    """Read what an arm buys out of a file: its content matters, and not its name."""
+    rule = settings["purchase"].get("acquisition")
+    file = rule.get("init_args", {}).get("file") if isinstance(rule, Mapping) else None
+    return [] if not isinstance(file, str) else [int(index) for index in read_indices(Path(file))]
+
+
+def _fingerprint(root: Path) -> list[str]:
+    """Digest the tables of a data root."""
+    tables = sorted(root.glob("*/labels.csv"))
+    if not tables:
+        msg = (
+            f"There is no data root {root} (no */labels.csv in it), and no `data.generator` or `prepare` in the study "
+            "that would make it."
+        )
+        raise ConfigError(msg)
+    return [f"{table.parent.name} {hashlib.sha256(table.read_bytes()).hexdigest()}" for table in tables]
