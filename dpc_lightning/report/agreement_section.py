@@ -85,7 +85,8 @@ def _gains(found: Agreement) -> Table:
 def _transfer(found: Transfer) -> Table:
     entries = {(entry.buyer, entry.pipeline): entry for entry in found.entries}
     most = max((abs(entry.mean) for entry in found.entries), default=0) or 1
-    rows, heat = [], []
+    rows: list[tuple[Value, ...]] = []
+    heat: list[tuple[float | None, ...]] = []
     for buyer in found.buyers:
         of_buyer = [entries[buyer, pipeline] for pipeline in found.pipelines]
         rows.append((buyer, *(value for entry in of_buyer for value in (entry.mean, entry.low, entry.high))))

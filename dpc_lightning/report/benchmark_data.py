@@ -1,5 +1,6 @@
 """What the page of a benchmark is made of: the rows, and the statistics over them, or the reason why there are none."""
 
+import gc
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -144,7 +145,10 @@ def slug(*words: object) -> str:
 
 
 def _tried(compute: Callable[[], Found]) -> Found | str:
+    gc.freeze()  # statsmodels collects garbage at every correction: with all that is loaded, most of the time
     try:
         return compute()
     except EvaluationError as error:
         return " ".join(str(error).split())
+    finally:
+        gc.unfreeze()

@@ -12,6 +12,7 @@ from dpc_lightning.report.run_files import Bought, pool_images, read_config, rea
 from dpc_lightning.report.run_purchases import gallery_of
 from dpc_lightning.report.table import Column, Table, Value
 from dpc_lightning.report.thumbnails import Thumbnails
+from dpc_lightning.run_dir import RunDir
 
 __all__ = ["benchmark_purchases"]
 
@@ -31,7 +32,7 @@ def benchmark_purchases(data: BenchmarkData) -> tuple[Block, ...]:
     Args:
         data: rows and statistics.
     """
-    cells = _cells(data.plain)
+    cells = _cells(data.plain, data.folder)
     if not cells:
         return (Text("No finished result says what was bought.", "empty"),)
     blocks: list[Block] = [_counts(cells)]
@@ -43,13 +44,22 @@ def benchmark_purchases(data: BenchmarkData) -> tuple[Block, ...]:
     return (*blocks, *_by_class(cells, bought), *_galleries(data.folder, cells, bought))
 
 
-def _cells(rows: Iterable[Result]) -> dict[Purchase, list[Result]]:
-    """Group rows that bought by what was bought; a purchase that several pipelines judged counts once."""
+def _cells(rows: Iterable[Result], folder: Path) -> dict[Purchase, list[Result]]:
+    """Group rows by what was bought. A purchase that several pipelines judged counts once, by the job that is there."""
     found: dict[Purchase, dict[int, Result]] = defaultdict(dict)
-    for row in sorted(rows, key=lambda row: (row.study, row.labels, row.seconds or 0.0, row.arm)):
+
+    def place(row: Result) -> tuple[str, int, float, bool, str, bool]:
+        gone = not _file(folder, row).is_file()
+        return row.study, row.labels, row.seconds or 0.0, row.arm != RANDOM, row.arm, gone
+
+    for row in sorted(rows, key=place):
         if row.arm not in {NONE, ALL} and row.bought:
             found[row.study, row.arm, row.labels, row.seconds].setdefault(row.seed, row)
     return {cell: list(by_seed.values()) for cell, by_seed in found.items()}
+
+
+def _file(folder: Path, row: Result) -> Path:
+    return RunDir(folder / "jobs" / row.key).purchases
 
 
 def _counts(cells: dict[Purchase, list[Result]]) -> Table:
@@ -75,7 +85,7 @@ def _from_folders(folder: Path, cells: dict[Purchase, list[Result]]) -> tuple[di
     bought, problems = {}, []
     for row in (row for rows in cells.values() for row in rows):
         try:
-            found = read_purchases(folder / "jobs" / row.key / "purchases.csv")
+            found = read_purchases(_file(folder, row))
         except DataError as error:
             problems.append(str(error))
             continue

@@ -35,8 +35,8 @@ def verdicts(data: BenchmarkData) -> tuple[Block, ...]:
     )
     how = Text(
         f"By {found.metric}. A verdict is the paired difference to random over the seeds, with an interval that "
-        f"Holm's procedure widens for the arms beside it (95 % for a case as a whole). Below {FEWEST_SEEDS} seeds there "
-        "is none."
+        f"Holm's procedure widens for the arms beside it (95 % for a case as a whole). Below {FEWEST_SEEDS} seeds "
+        "there is none."
     )
     blocks: list[Block] = [facts, how, *_overview(data.cases)]
     for case in data.cases:

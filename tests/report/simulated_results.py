@@ -9,27 +9,29 @@ import numpy as np
 from dpc_lightning.evaluation.result import Result
 from tests.report.run_folder import NASTY
 
-EFFECTS = {"random": 0.0, "badge": 0.04, "entropy": 0.0, NASTY: 0.02, "hard_class": -0.03, "_quota": 0.01}
+EFFECTS = {"random": 0.0, "badge": 0.05, "entropy": 0.0, NASTY: 0.02, "_hard_class": -0.04}
 BUDGETS = (100, 200, 400)
 POOL = 2000
 CLASSES = ("scratch", NASTY)
-SEEDS = range(10)
+SEEDS = range(9)
 
 
 def simulated(seeds: range = SEEDS) -> list[Result]:
-    """Two studies, three budgets, the second pipeline at the middle one, a study of noise, and four failed jobs."""
-    rows = [row for study in ("default", "hard") for row in _study(study, seeds)]
+    """Three budgets and two pipelines on one study, one budget on another, a study of noise, and failed jobs."""
+    middle = BUDGETS[1:2]
+    rows = [*_study("default", seeds, {"small_unfrozen": BUDGETS, "small_frozen": middle})]
+    rows += _study("hard", seeds, {"small_unfrozen": middle})
     broken = [row for row in rows if row.arm == "entropy" and row.seed == 3]
     error = f"DivergedError: {NASTY} became NaN\nin step 4"
     failed = [replace(row, status="failed", error=error, scores={}, f1_per_class={}, bought=0) for row in broken]
     return [row for row in rows if row not in broken] + failed + list(_noise())
 
 
-def _study(study: str, seeds: range) -> Iterator[Result]:
+def _study(study: str, seeds: range, grid: dict[str, tuple[int, ...]]) -> Iterator[Result]:
     rng = np.random.default_rng([*study.encode()])
     for seed in seeds:
         of_seed = rng.normal(0, 0.03)
-        for pipeline, budgets in (("small_unfrozen", BUDGETS), ("small_frozen", BUDGETS[1:2])):
+        for pipeline, budgets in grid.items():
             level = 0.45 + of_seed - (0.08 if pipeline == "small_frozen" else 0)
             yield _row(study, "none", 0, pipeline, seed, level, rng)
             yield _row(study, "all", POOL, pipeline, seed, level + 0.3, rng)
