@@ -10,6 +10,7 @@ from rich.console import Console
 from dpc_lightning.acquisition.listed import read_indices
 from dpc_lightning.errors import ConfigError
 from dpc_lightning.evaluation.benchmark import Options, run_benchmark
+from dpc_lightning.evaluation.fit_settings import FitSettings
 from dpc_lightning.evaluation.settings import Benchmark, Pair, Reference, Study
 
 __all__ = ["main"]
@@ -93,7 +94,7 @@ def _add_options(parser: ArgumentParser) -> None:
 
 
 def _chosen_benchmark(parser: ArgumentParser, chosen: Namespace) -> Benchmark:
-    made = parser.instantiate_classes(chosen)
+    made = parser.instantiate(chosen)
     return Benchmark(**{each.name: made[each.name] for each in fields(Benchmark)})
 
 
@@ -109,7 +110,7 @@ def _to_judge(chosen: Namespace) -> Benchmark:
         name = file.stem if file.stem != "purchases" else file.parent.name
         name = name if name not in arms else str(file)
         listed = {"class_path": "Listed", "init_args": {"file": str(file)}}
-        arms[name] = {"purchase": {"acquisition": listed, "rounds": 1, "round_epochs": 0}}
+        arms[name] = FitSettings({"purchase": {"acquisition": listed, "rounds": 1, "round_epochs": 0}})
         budgets[name] = len(read_indices(file))
         if not budgets[name]:
             msg = f"{file} lists nothing: there is nothing to judge; `none` is a reference of every benchmark."

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from dpc_lightning.errors import ConfigError
+from dpc_lightning.evaluation.fit_settings import FitSettings
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
 
 __all__ = ["ARM_GROUPS", "Benchmark", "Pair", "Reference", "Sealed", "Study"]
@@ -64,10 +65,10 @@ class Study:
     """Pipelines that judge: names out of `configs/pipelines/`, or YAML files with the group `evaluate:`."""
     seeds: Sequence[int]
     """Seeds: of start set, order, initialisation and split, the same for all arms."""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: FitSettings = field(default_factory=FitSettings)
     """Group `data:` of `fit`, on top of the base's. `{seed}` stands for the seed, `{run_dir}` for the folder of the
     benchmark."""
-    fit: Mapping[str, Any] = field(default_factory=dict)
+    fit: FitSettings = field(default_factory=FitSettings)
     """Further settings of `fit`, on top of the base's."""
     prepare: Sequence[str] | None = None
     """Words of a command that makes the data root where it is missing, for example `[data, deeppcb, …]`; `{root}`
@@ -110,13 +111,13 @@ class Study:
 class Benchmark:
     """Arms that are compared, and the studies in which they are."""
 
-    arms: Mapping[str, Mapping[str, Any]]
+    arms: Mapping[str, FitSettings]
     """Rules by name: settings of the groups `purchase:` (without labels and seconds) and `model:` of `fit`."""
     studies: Sequence[Study]
     """Data, budgets, pipelines and seeds."""
     fit: str = "quickstart"
     """Configuration of `fit` that all jobs begin with: a packaged name, or a file."""
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: FitSettings = field(default_factory=FitSettings)
     """Settings of `fit` on top of it, for all jobs."""
     metric: str = "f1_macro"
     """Score by which the tables rank: f1_macro (thresholds tuned on validation), f1_macro_at_half, map or

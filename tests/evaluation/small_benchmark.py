@@ -1,0 +1,56 @@
+"""A benchmark made small: seconds a job."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DATA: dict[str, Any] = {
+    "root": "{run_dir}/data/{seed}",
+    "generator": {"px": 32, "training": 40, "unlabelled": 40, "validation": 30, "test": 30, "seed": "{seed}"},
+}
+
+
+def content(folder: Path, **changes: Any) -> dict[str, Any]:
+    """Settings of a small benchmark: one arm, one pair, one pipeline, one seed."""
+    pipeline = folder / "quick_look.yaml"
+    pipeline.write_text("evaluate: {epochs: 2}\n")
+    study = {
+        "name": "sheets",
+        "data": DATA,
+        "pairs": [{"labels": 6}],
+        "pipelines": [str(pipeline)],
+        "seeds": [1],
+        "references": ["none"],
+    }
+    return {
+        "fit": "quickstart",
+        "overrides": {
+            "threads": 1,
+            "data": {"image_size": 32},
+            "trainer": {"accelerator": "cpu"},
+            "purchase": {"rounds": 2, "pretrain_epochs": 1, "round_epochs": 1},
+        },
+        "arms": {"entropy": {"purchase": {"acquisition": "MeanEntropy"}}},
+        "studies": [study | changes],
+    }
+
+
+def config(folder: Path, **changes: Any) -> Path:
+    """The same as a file."""
+    file = folder / "small.yaml"
+    file.write_text(yaml.safe_dump(content(folder, **changes)))
+    return file
+
+
+def benchmark_of(folder: Path, **changes: Any) -> Any:
+    """The same as an object."""
+    from dpc_lightning.evaluation.settings import Benchmark, Pair, Sealed, Study
+
+    made = content(folder, **changes)
+    studies = []
+    for study in made["studies"]:
+        pairs = [Pair(**pair) for pair in study.pop("pairs")]
+        sealed = study.pop("sealed", None)
+        studies.append(Study(pairs=pairs, sealed=None if sealed is None else Sealed(**sealed), **study))
+    return Benchmark(**{**made, "studies": studies})
