@@ -113,7 +113,7 @@ def compare_case(table: ScoreTable, labels: int, seconds: float | None) -> tuple
     references = {role: cell for role, cell in found.items() if cell is not None}
     arms = [cell for cell in table.arms if (cell.labels, cell.seconds) == (labels, seconds)]
     problems = [f"{case.name}: no rows of `{role}`." for role in found if role not in {*references, "double"}]
-    problems += _missing(table, [*references.values(), *arms])
+    problems += _missing(table, [*references.values(), *arms], [*arms, *filter(None, [found["random"]])])
     random, every = table.of(found["random"]), table.of(found["all"])
     differences, equal = compare_common({cell.arm: (table.of(cell), random) for cell in arms}, case.name)
     problems += equal
@@ -153,9 +153,10 @@ def _line(
     )
 
 
-def _missing(table: ScoreTable, cells: Sequence[Cell]) -> list[str]:
+def _missing(table: ScoreTable, cells: Sequence[Cell], planned: Sequence[Cell]) -> list[str]:
+    """Say which seeds that were tried for one of `planned` have no score in one of `cells`."""
     where = f"{table.study}, {table.pipeline}"
-    expected = {seed for cell in cells for seed in (*table.of(cell), *table.lacking.get(cell, {}))}
+    expected = {seed for cell in planned for seed in (*table.of(cell), *table.lacking.get(cell, {}))}
     problems = []
     for cell in cells:
         lacking = table.lacking.get(cell, {})

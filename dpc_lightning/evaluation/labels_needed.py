@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.optimize import isotonic_regression
 
@@ -109,7 +109,7 @@ def _crossing(budgets: NDArray[np.float64], level: NDArray[np.float64], score: f
         return math.inf
     if k == 0:
         return float(budgets[0]) if score >= rising[0] - 1e-12 else 0.0
-    return float(np.exp(np.interp(score, rising[k - 1 : k + 1], np.log(budgets[k - 1 : k + 1]))))
+    return float(_labels(np.interp(score, rising[k - 1 : k + 1], np.log(budgets[k - 1 : k + 1]))))
 
 
 def _not_told_apart(budgets: NDArray[np.float64], behind: NDArray[np.float64]) -> tuple[float, float]:
@@ -118,10 +118,15 @@ def _not_told_apart(budgets: NDArray[np.float64], behind: NDArray[np.float64]) -
     left = np.minimum(positions.astype(int), len(budgets) - 2)
     share = positions - left
     along = behind[:, left] * (1 - share) + behind[:, left + 1] * share
-    labels = np.exp(np.log(budgets[left]) * (1 - share) + np.log(budgets[left + 1]) * share)
+    labels = _labels(np.log(budgets[left]) * (1 - share) + np.log(budgets[left + 1]) * share)
     mean, reach = along.mean(axis=0), stats.t.ppf((1 + LEVEL) / 2, len(along) - 1) * stats.sem(along)
     inside = np.flatnonzero(np.abs(mean) <= reach + 1e-12)
     if not len(inside):
         return (math.inf, -math.inf)
     low = 0.0 if inside[0] == 0 else float(labels[inside[0]])
     return low, math.inf if inside[-1] == len(labels) - 1 else float(labels[inside[-1]])
+
+
+def _labels(logarithm: ArrayLike) -> NDArray[np.float64]:
+    """Undo the logarithm so that a budget comes back as itself."""
+    return np.asarray(np.round(np.exp(logarithm), 9), dtype=np.float64)

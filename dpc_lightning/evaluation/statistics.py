@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from dpc_lightning.errors import EvaluationError
+from dpc_lightning.evaluation.holm import holm_corrected, holm_levels
 
 __all__ = [
     "FEWEST_SEEDS",
@@ -20,7 +20,6 @@ __all__ = [
     "Verdict",
     "compare_arms",
     "compare_families",
-    "holm_levels",
     "mean_interval",
     "paired_differences",
     "summarize",
@@ -61,7 +60,7 @@ class Summary:
     sd: float | None
     """Standard deviation between seeds (divisor n - 1); None below two seeds."""
     interval: Interval | None
-    """Interval of the mean by Student's t; None below two seeds."""
+    """95 % interval of the mean by Student's t; None below two seeds, and where all scores are equal."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,8 @@ def mean_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
         0.475 to 0.625
     """
     sample = _sample(values, "scores")
-    low, high = stats.t.interval(level, len(sample) - 1, loc=sample.mean(), scale=stats.sem(sample))
+    scale = sample.std(ddof=1) / np.sqrt(len(sample))
+    low, high = stats.t.interval(level, len(sample) - 1, loc=sample.mean(), scale=scale)
     return Interval(float(low), float(high), level)
 
 
@@ -135,7 +135,7 @@ def summarize(scores: ArrayLike) -> Summary:
     if len(sample) < 2:
         return Summary(len(sample), float(sample[0]) if len(sample) else None, None, None)
     mean, sd = float(sample.mean()), float(sample.std(ddof=1))
-    return Summary(len(sample), mean, sd, Interval(mean, mean) if _constant(sample) else mean_interval(sample))
+    return Summary(len(sample), mean, sd, None if _constant(sample) else mean_interval(sample))
 
 
 def paired_differences(arm: Mapping[int, float], random: Mapping[int, float]) -> NDArray[np.float64]:
@@ -213,9 +213,8 @@ def compare_families(families: Sequence[Mapping[str, ArrayLike]]) -> list[dict[s
     start = 0
     for family in filter(None, families):
         mine = slice(start, start := start + len(family))
-        levels[mine] = holm_levels(p[mine])
-        p_holm[mine] = multipletests(p[mine], 1 - LEVEL, method="holm")[1]
-        p_wilcoxon_holm[mine] = multipletests(p_wilcoxon[mine], 1 - LEVEL, method="holm")[1]
+        levels[mine] = holm_levels(p[mine], LEVEL)
+        p_holm[mine], p_wilcoxon_holm[mine] = holm_corrected(p[mine]), holm_corrected(p_wilcoxon[mine])
     rows_of = iter(_differences(samples, levels, np.stack([p, p_holm, p_wilcoxon, p_wilcoxon_holm], axis=1)))
     return [{arm: next(rows_of) for arm in family} for family in families]
 
@@ -246,30 +245,6 @@ def _differences(
         )
         for k, sample in enumerate(samples)
     ]
-
-
-def holm_levels(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give each arm the confidence at which Holm's procedure looks at it.
-
-    The arm with the smallest p of m stands at 1 - .05/m, the next at 1 - .05/(m - 1), and so on up to the first that is
-    not rejected; that one and all after it stand at the same level. An interval at this level excludes 0 exactly where
-    Holm rejects.
-
-    Args:
-        p: `(m,)` float64, one p for each arm.
-
-    Example:
-        >>> holm_levels(np.array([0.2, 0.001, 0.04])).round(4).tolist()
-        [0.975, 0.9833, 0.975]
-    """
-    order = np.argsort(p, kind="stable")
-    shares = (1 - LEVEL) / np.arange(len(p), 0, -1)
-    kept = np.flatnonzero(p[order] > shares)
-    if len(kept):
-        shares[kept[0] :] = shares[kept[0]]
-    levels = np.empty(len(p))
-    levels[order] = 1 - shares
-    return levels
 
 
 def _verdict(n: int, low: float, high: float) -> Verdict:
