@@ -2,59 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import combinations
-from typing import Any
-from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
 
 from dpc_lightning.errors import EvaluationError
 from dpc_lightning.evaluation.cases import Case, constant_arms, scored_rows, scores_by_case
 from dpc_lightning.evaluation.intervals import mean_with_interval
 from dpc_lightning.evaluation.result import RANDOM, Result
+from dpc_lightning.evaluation.tau import JudgedPair, Tau, draw_taus, summed_up
 from dpc_lightning.evaluation.transfer import Transfer, transfer
 
-__all__ = ["Agreement", "Gain", "Tau", "agree"]
-
-Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Tau:
-    """How alike two pipelines order the arms.
-
-    Attributes:
-        first: name of a pipeline.
-        second: name of the other.
-        study: name of the data, or None for the mean over all budgets that both judged.
-        labels: label budget, or None.
-        seconds: compute budget in seconds, or None.
-        arms: how many arms were ordered; 5 arms allow 11 values of tau, 2 arms two.
-        seeds: how many seeds the means stand on.
-        tau: Kendall's tau-b of the arms' mean scores: 1 the same order, 0 none in common, -1 reversed.
-        low: lower end of the 95 % interval, by bootstrap over the seeds.
-        high: upper end.
-        halves: mean tau between one half of the seeds under `first` and the other half under `second`; None below 4
-            seeds.
-        ceiling: mean tau between two halves of the seeds under the same pipeline: what `halves` would be if the
-            pipelines agreed and only noise were left. None below 4 seeds.
-    """
-
-    first: str
-    second: str
-    study: str | None
-    labels: int | None
-    seconds: float | None
-    arms: int
-    seeds: int
-    tau: float
-    low: float
-    high: float
-    halves: float | None
-    ceiling: float | None
+__all__ = ["Agreement", "Gain", "agree"]
 
 
 @dataclass(frozen=True)
@@ -101,27 +60,6 @@ class Agreement:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """The scores of two pipelines in one budget, `(seeds, arms)` float64 each, the same seeds and arms."""
-
-    budget: tuple[str, int, float | None]
-    arms: tuple[str, ...]
-    seeds: tuple[int, ...]
-    first: Doubles
-    second: Doubles
-
-
-@dataclass(frozen=True)
-class _Draws:
-    """Taus of one pair: as measured, by resample `(resamples,)`, and of halves; NaN where one is not defined."""
-
-    tau: float
-    resampled: Doubles
-    halves: float
-    ceiling: float
-
-
 def agree(
     results: Iterable[Result],
     metric: str = "f1_macro",
@@ -163,16 +101,16 @@ def agree(
     taus, overall = [], []
     for first, second in combinations(chosen, 2):
         pairs = _pairs(grouped, first, second, problems)
-        drawn = [(pair, _draw(pair, resamples)) for pair in pairs]
+        drawn = [(pair, draw_taus(pair, resamples)) for pair in pairs]
         defined = [(pair, draws) for pair, draws in drawn if np.isfinite(draws.tau)]
         problems += [
             f"{_at(pair.budget)}: tau between {first} and {second} is not defined, one gives all arms the same score"
             for pair, draws in drawn
             if not np.isfinite(draws.tau)
         ]
-        taus += [_tau(first, second, [one], one[0].budget) for one in defined]
+        taus += [summed_up(first, second, [one], one[0].budget) for one in defined]
         if defined:
-            overall.append(_tau(first, second, defined, (None, None, None)))
+            overall.append(summed_up(first, second, defined, (None, None, None)))
     if not taus:
         reasons = "; ".join(problems[:3]) or "no budget was judged by two pipelines"
         raise EvaluationError(
@@ -213,7 +151,7 @@ def _chosen(there: list[str], pipelines: tuple[str, str] | None) -> list[str]:
 
 def _pairs(
     grouped: Mapping[Case, Mapping[str, Mapping[int, float]]], first: str, second: str, problems: list[str]
-) -> list[_Pair]:
+) -> list[JudgedPair]:
     """Give the budgets that both judged, on the arms and seeds that both have."""
     found = []
     for case, arms in grouped.items():
@@ -236,74 +174,8 @@ def _pairs(
             problems.append(f"{where}: {len(both)} arms and {len(seeds)} seeds in common, 2 of each are needed")
             continue
         scores = [np.array([[of[arm][seed] for arm in both] for seed in seeds]) for of in (arms, other)]
-        found.append(_Pair(case.budget, both, seeds, *scores))
+        found.append(JudgedPair(case.budget, both, seeds, *scores))
     return found
-
-
-@cache
-def _kendall(first: tuple[float, ...], second: tuple[float, ...]) -> float:
-    """Tau-b of two tuples of ranks; few arms have few orders, so most calls are answered from memory."""
-    result: Any = stats.kendalltau(first, second, variant="b")
-    return float(result.statistic)
-
-
-def _taus(first: Doubles, second: Doubles) -> Doubles:
-    """Tau-b by row of two `(n, arms)` float64 arrays of mean scores: `(n,)` float64."""
-    ranks = [stats.rankdata(np.round(means, 12), axis=1).tolist() for means in (first, second)]
-    return np.array([_kendall(tuple(a), tuple(b)) for a, b in zip(*ranks, strict=True)])
-
-
-def _draw(pair: _Pair, resamples: int) -> _Draws:
-    rng = np.random.default_rng(crc32(pair.budget[0].encode()))  # the same seeds of a study at all of its budgets
-    count = len(pair.seeds)
-    weights = rng.multinomial(count, np.full(count, 1 / count), size=resamples) / count
-    tau = float(_taus(pair.first.mean(axis=0)[None], pair.second.mean(axis=0)[None])[0])
-    resampled = _taus(weights @ pair.first, weights @ pair.second)
-    if count < 4:
-        return _Draws(tau, resampled, np.nan, np.nan)
-    half = count // 2
-    orders = rng.permuted(np.tile(np.arange(count), (200, 1)), axis=1)
-    one, two = orders[:, :half], orders[:, half : 2 * half]
-    means = {
-        (name, part): scores[seeds].mean(axis=1)
-        for name, scores in (("first", pair.first), ("second", pair.second))
-        for part, seeds in (("one", one), ("two", two))
-    }
-    within = [_taus(means[name, "one"], means[name, "two"]) for name in ("first", "second")]
-    across = [_taus(means["first", part], means["second", other]) for part, other in (("one", "two"), ("two", "one"))]
-    return _Draws(tau, resampled, _mean(np.concatenate(across)), _mean(np.concatenate(within)))
-
-
-def _mean(values: Doubles) -> float:
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
-
-
-def _tau(
-    first: str,
-    second: str,
-    drawn: list[tuple[_Pair, _Draws]],
-    budget: tuple[str | None, int | None, float | None],
-) -> Tau:
-    """One tau, or the mean of several: of the same resample number, so that the interval is of the mean."""
-    resampled = np.stack([draws.resampled for _, draws in drawn])
-    there = np.isfinite(resampled)
-    means = np.where(there, resampled, 0.0).sum(axis=0)[there.any(axis=0)] / there.sum(axis=0)[there.any(axis=0)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    halves = _mean(np.array([draws.halves for _, draws in drawn]))
-    ceiling = _mean(np.array([draws.ceiling for _, draws in drawn]))
-    return Tau(
-        first,
-        second,
-        *budget,
-        arms=min(len(pair.arms) for pair, _ in drawn),
-        seeds=min(len(pair.seeds) for pair, _ in drawn),
-        tau=float(np.mean([draws.tau for _, draws in drawn])),
-        low=float(low),
-        high=float(high),
-        halves=halves if np.isfinite(halves) else None,
-        ceiling=ceiling if np.isfinite(ceiling) else None,
-    )
 
 
 def _gains(

@@ -2,17 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import isfinite
 from typing import NamedTuple
 
 from dpc_lightning.errors import EvaluationError
-from dpc_lightning.evaluation.result import RANDOM, Result
+from dpc_lightning.evaluation.result import ALL, NONE, RANDOM, Result
 
 __all__ = ["Case", "Scored", "ScoredRows", "case_of", "constant_arms", "is_plain", "scored_rows", "scores_by_case"]
 
-_BOUNDS = ("none", "all")
+_BOUNDS = (NONE, ALL)
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,15 @@ def scored_rows(results: Iterable[Result], metric: str) -> ScoredRows:
 def scores_by_case(rows: Iterable[Scored]) -> dict[Case, dict[str, dict[int, float]]]:
     """Group the plain rows: case -> arm -> seed -> score.
 
-    The references `none` and `all` are left out: they have budgets of their own and compete with nobody. So are cases
-    in which only `random` is left, for these are budgets of the reference alone.
+    The references `none` and `all` are left out: they have budgets of their own and compete with nobody. A case with a
+    compute budget that `random` was not run under gets the scores of `random` without one, or with the largest, at as
+    many labels: chance needs no time. Cases in which only `random` is left are budgets of the reference alone, and go.
+
+    Args:
+        rows: checked rows with their scores.
+
+    Returns:
+        The scores, sorted by case.
 
     Example:
         >>> row = Result("k", "default", "badge", 100, None, "b0", 1, 1, 1)
@@ -144,11 +151,23 @@ def scores_by_case(rows: Iterable[Scored]) -> dict[Case, dict[str, dict[int, flo
     for row, score in rows:
         if is_plain(row) and row.arm not in _BOUNDS:
             table.setdefault(case_of(row), {}).setdefault(row.arm, {})[row.seed] = score
+    random = {case: arms[RANDOM] for case, arms in table.items() if RANDOM in arms}
+    for case, arms in table.items():
+        beside = [other for other in random if replace(other, seconds=case.seconds) == case]
+        if RANDOM not in arms and beside:
+            arms[RANDOM] = dict(random[max(beside, key=lambda other: other.order)])
     return {case: table[case] for case in sorted(table, key=lambda case: case.order) if set(table[case]) != {RANDOM}}
 
 
 def constant_arms(table: Mapping[Case, Mapping[str, Mapping[int, float]]]) -> list[str]:
-    """List arms whose score is the same with every seed: a judge that learns nothing, or one row copied."""
+    """List arms whose score is the same with every seed: a judge that learns nothing, or one row copied.
+
+    Args:
+        table: case -> arm -> seed -> score.
+
+    Returns:
+        A sentence for each.
+    """
     return [
         f"{case}, arm {arm}: the score is {next(iter(scores.values())):g} with all {len(scores)} seeds; look whether "
         "the pipeline learns anything"

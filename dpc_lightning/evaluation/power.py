@@ -94,12 +94,15 @@ def seeds_to_see(difference: float, sd: float, *, paired: bool = True, power: fl
 
 
 def _power(effect: float, count: int, *, paired: bool) -> float:
-    """Give the power by statsmodels; an effect too large for its t distribution is always seen."""
-    if effect * np.sqrt(count) > 30:
-        return 1.0
-    if paired:
-        return float(TTestPower().power(effect, count, 0.05))
-    return float(TTestIndPower().power(effect, count, 0.05))
+    """Give the power by statsmodels, kept from where its noncentral t distribution gives NaN.
+
+    Above a noncentrality of 5 the far tail, which is not a millionth, is left out; above 36 the power is that at 36.
+    """
+    test = TTestPower() if paired else TTestIndPower()
+    scale = float(np.sqrt(count if paired else count / 2))
+    if effect * scale <= 5:
+        return float(test.power(effect, count, 0.05))
+    return float(test.power(min(effect, 36 / scale), count, 0.025, alternative="larger"))
 
 
 def seeds_needed(

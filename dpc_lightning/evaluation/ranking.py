@@ -1,60 +1,23 @@
-"""The final ranking: who beats whom, mean ranks, points over all cases, and how stable the places are."""
+"""The final ranking: points over all cases, how stable the places are, and what they rest on."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from dpc_lightning.errors import EvaluationError
-from dpc_lightning.evaluation.cases import Case, constant_arms, scored_rows, scores_by_case
+from dpc_lightning.evaluation.arm_table import ArmTable, gaps_of, shared_seeds, tabulate
+from dpc_lightning.evaluation.cases import constant_arms, scored_rows, scores_by_case
+from dpc_lightning.evaluation.mean_ranks import MeanRanks, mean_ranks
+from dpc_lightning.evaluation.penalties import Beaten, beaten
 from dpc_lightning.evaluation.result import Result
 
-__all__ = ["Beaten", "MeanRanks", "Ranking", "rank"]
+__all__ = ["Ranking", "rank"]
 
 Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Beaten:
-    """The pairwise penalty matrix.
-
-    Attributes:
-        arms: names of rows and columns.
-        matrix: `matrix[i][j]` grows by 1 / (budgets of the study and pipeline) where arm i beats arm j.
-        most: `most[i][j]`, what the entry would be had i beaten j everywhere: in how many pairs of study and pipeline
-            the two met.
-        column_means: by arm, the mean of its column: how often it is beaten. Lower is better.
-    """
-
-    arms: tuple[str, ...]
-    matrix: tuple[tuple[float, ...], ...]
-    most: tuple[tuple[int, ...], ...]
-    column_means: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class MeanRanks:
-    """Mean ranks over blocks of a case and a seed; 1 is best.
-
-    Attributes:
-        mean: by arm, best first.
-        blocks: how many blocks have a score of every arm.
-        statistic: Friedman's chi square, corrected for ties.
-        p: its p value: how likely such differences are if all arms are alike.
-        critical_difference: two mean ranks that differ by less are not told apart (Nemenyi, 5 %).
-        cliques: largest groups of arms that are not told apart, best first.
-    """
-
-    mean: Mapping[str, float]
-    blocks: int
-    statistic: float
-    p: float
-    critical_difference: float
-    cliques: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -86,16 +49,6 @@ class Ranking:
     beaten: Beaten
     mean_ranks: MeanRanks | None
     problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Scores as arrays: one `(seeds, arms)` float64 array a case, NaN where there is no score."""
-
-    arms: tuple[str, ...]
-    cases: tuple[Case, ...]
-    seeds: Mapping[str, tuple[int, ...]]
-    scores: tuple[Doubles, ...]
 
 
 def rank(results: Iterable[Result], metric: str = "f1_macro", *, resamples: int = 2000) -> Ranking:
@@ -130,13 +83,13 @@ def rank(results: Iterable[Result], metric: str = "f1_macro", *, resamples: int 
     """
     checked = scored_rows(results, metric)
     grouped = scores_by_case(checked.rows)
-    table = _tabulate(grouped)
+    table = tabulate(grouped)
     if len(table.arms) < 2:
         raise EvaluationError(
             f"expected at least two arms to rank, got {', '.join(table.arms) or 'none'} (rows of the studies of noise, "
             "`none` and `all` do not count): add arms to the benchmark"
         )
-    shared = _shared_seeds(table)
+    shared = shared_seeds(table)
     if shared.max() < 2:
         raise EvaluationError(
             f"{table.cases[0]}: no two arms have two seeds in common, a ranking needs at least 2 and a verdict 8: run "
@@ -151,11 +104,11 @@ def rank(results: Iterable[Result], metric: str = "f1_macro", *, resamples: int 
             for case, of_case in grouped.items()
             if set(of_case) - set(alone)
         }
-        table = _tabulate(grouped)
-        shared = _shared_seeds(table)
-    problems += _gaps(table)
+        table = tabulate(grouped)
+        shared = shared_seeds(table)
+    problems += gaps_of(table)
     points = _points(table, None)[0]
-    mean_ranks = _mean_ranks(table, problems)
+    ranks = mean_ranks(table, problems)
     order = sorted(range(len(table.arms)), key=lambda i: (-points[i], table.arms[i]))
     arms = tuple(table.arms[i] for i in order)
     stability = _stability(table, resamples)
@@ -169,52 +122,13 @@ def rank(results: Iterable[Result], metric: str = "f1_macro", *, resamples: int 
         of_cases=len(table.cases),
         seeds=(int(shared[shared > 0].min()), int(shared.max())),
         stability={table.arms[i]: tuple(float(share) for share in stability[i]) for i in order},
-        beaten=_beaten(table, order),
-        mean_ranks=mean_ranks,
+        beaten=beaten(table, order),
+        mean_ranks=ranks,
         problems=tuple(problems),
     )
 
 
-def _tabulate(grouped: Mapping[Case, Mapping[str, Mapping[int, float]]]) -> _Table:
-    arms = tuple(sorted({arm for case in grouped.values() for arm in case}))
-    seeds: dict[str, set[int]] = {}
-    for case, of_case in grouped.items():
-        seeds.setdefault(case.study, set()).update(seed for scores in of_case.values() for seed in scores)
-    ordered = {study: tuple(sorted(found)) for study, found in seeds.items()}
-    scores = tuple(
-        np.array([[of_case.get(arm, {}).get(seed, np.nan) for arm in arms] for seed in ordered[case.study]])
-        for case, of_case in grouped.items()
-    )
-    return _Table(arms, tuple(grouped), ordered, scores)
-
-
-def _shared_seeds(table: _Table) -> NDArray[np.int64]:
-    """Seeds that each pair of arms shares: `(cases, arms, arms)` int64, 0 on the diagonal."""
-    there = [np.isfinite(scores).astype(np.int64) for scores in table.scores]
-    shared = np.stack([here.T @ here for here in there])
-    shared[:, np.eye(len(table.arms), dtype=bool)] = 0
-    return shared
-
-
-def _gaps(table: _Table) -> list[str]:
-    """Say which arm is missing where, and which seeds."""
-    problems = []
-    for case, scores in zip(table.cases, table.scores, strict=True):
-        there = np.isfinite(scores)
-        used = there.any(axis=1)
-        for i, arm in enumerate(table.arms):
-            if not there[:, i].any():
-                problems.append(f"{case}: no score of arm {arm}; its points stand on the other cases")
-            elif (used & ~there[:, i]).any():
-                seeds = np.array(table.seeds[case.study])[used & ~there[:, i]]
-                problems.append(
-                    f"{case}, arm {arm}: no score with seed{'s' if len(seeds) > 1 else ''} "
-                    f"{', '.join(map(str, seeds))}; it is compared on the seeds that it shares with each other arm"
-                )
-    return problems
-
-
-def _points(table: _Table, weights: Mapping[str, Doubles] | None) -> Doubles:
+def _points(table: ArmTable, weights: Mapping[str, Doubles] | None) -> Doubles:
     """Borda points `(resamples, arms)`, float64 in [0, 1]; NaN for an arm that met nobody.
 
     Args:
@@ -248,7 +162,7 @@ def _case_points(scores: Doubles, drawn: Doubles) -> tuple[Doubles, Doubles]:
     return beaten, met
 
 
-def _stability(table: _Table, resamples: int) -> Doubles:
+def _stability(table: ArmTable, resamples: int) -> Doubles:
     """Share of resamples `(arms, places)` in which each arm holds each place; arms with equal points share places."""
     rng = np.random.default_rng(0)
     weights = {
@@ -262,90 +176,3 @@ def _stability(table: _Table, resamples: int) -> Doubles:
     held = (first[:, :, None] <= place) & (place <= last[:, :, None])
     shares: Doubles = (held / (last - first + 1)[:, :, None]).mean(axis=0)
     return shares
-
-
-def _beaten(table: _Table, order: list[int]) -> Beaten:
-    count = len(table.arms)
-    wins: dict[tuple[str, str], Doubles] = {}
-    tests: dict[tuple[str, str], Doubles] = {}
-    for case, scores in zip(table.cases, table.scores, strict=True):
-        group = case.study, case.pipeline
-        wins.setdefault(group, np.zeros((count, count)))
-        tests.setdefault(group, np.zeros((count, count)))
-        for i, j in permutations(range(count), 2):
-            gaps = scores[:, i] - scores[:, j]
-            gaps = gaps[np.isfinite(gaps)]
-            if len(gaps) >= 2:
-                tests[group][i, j] += 1
-                wins[group][i, j] += _beats(gaps)
-    matrix = sum(
-        (np.divide(wins[group], tests[group], out=np.zeros((count, count)), where=tests[group] > 0) for group in wins),
-        np.zeros((count, count)),
-    )[np.ix_(order, order)]
-    most = sum(((met > 0).astype(np.int64) for met in tests.values()), np.zeros((count, count), dtype=np.int64))
-    arms = tuple(table.arms[i] for i in order)
-    return Beaten(
-        arms,
-        tuple(tuple(float(entry) for entry in row) for row in matrix),
-        tuple(tuple(int(entry) for entry in row) for row in most[np.ix_(order, order)]),
-        {arm: float(matrix[:, i].sum() / (count - 1)) for i, arm in enumerate(arms)},
-    )
-
-
-def _beats(gaps: Doubles) -> bool:
-    """Say whether paired differences are above 0 in a two-sided t test at 5 %; equal ones show nothing."""
-    if np.ptp(gaps) <= 1e-12 * np.abs(gaps).max():
-        return False
-    test: Any = stats.ttest_1samp(gaps, 0.0)
-    return bool(test.pvalue < 0.05 and gaps.mean() > 0)
-
-
-def _mean_ranks(table: _Table, problems: list[str]) -> MeanRanks | None:
-    blocks = np.concatenate([scores[np.isfinite(scores).all(axis=1)] for scores in table.scores])
-    if len(blocks) < 2:
-        problems.append(
-            f"mean ranks need two blocks (a case and a seed) with scores of all {len(table.arms)} arms, there are "
-            f"{len(blocks)}: compute what is missing"
-        )
-        return None
-    ranks = stats.rankdata(-blocks, axis=1)
-    if (np.ptp(ranks, axis=1) == 0).all():
-        problems.append(f"mean ranks: all arms have the same score in each of {len(blocks)} blocks, nothing to rank")
-        return None
-    statistic, p = _friedman(blocks)
-    mean = ranks.mean(axis=0)
-    difference = _critical_difference(len(table.arms), len(blocks))
-    order = sorted(range(len(table.arms)), key=lambda i: (mean[i], table.arms[i]))
-    return MeanRanks(
-        mean={table.arms[i]: float(mean[i]) for i in order},
-        blocks=len(blocks),
-        statistic=statistic,
-        p=p,
-        critical_difference=difference,
-        cliques=_cliques([table.arms[i] for i in order], [float(mean[i]) for i in order], difference),
-    )
-
-
-def _friedman(blocks: Doubles) -> tuple[float, float]:
-    """Friedman's test; of two arms it is the sign test's chi square, which scipy leaves out."""
-    if blocks.shape[1] > 2:
-        test: Any = stats.friedmanchisquare(*blocks.T)
-        return float(test.statistic), float(test.pvalue)
-    signs = np.sign(blocks[:, 0] - blocks[:, 1])
-    statistic = float(signs.sum() ** 2 / np.abs(signs).sum())
-    return statistic, float(stats.chi2.sf(statistic, 1))
-
-
-def _critical_difference(arms: int, blocks: int) -> float:
-    quantile = float(stats.studentized_range.ppf(0.95, arms, np.inf)) / np.sqrt(2)
-    return float(quantile * np.sqrt(arms * (arms + 1) / (6 * blocks)))
-
-
-def _cliques(arms: list[str], mean: list[float], difference: float) -> tuple[tuple[str, ...], ...]:
-    """Give the groups of neighbours within the critical difference that lie in no larger one."""
-    found: list[tuple[int, int]] = []
-    for first in range(len(arms)):
-        last = max(i for i in range(first, len(arms)) if mean[i] - mean[first] <= difference)
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return tuple(tuple(arms[first : last + 1]) for first, last in found)

@@ -1,6 +1,6 @@
 """What each remedy against noise buys: the sd between trainings of one purchase, and what it costs in seconds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from dpc_lightning.errors import EvaluationError
-from dpc_lightning.evaluation.cases import Scored, case_of, is_plain
+from dpc_lightning.evaluation.cases import Case, Scored, case_of, is_plain
 from dpc_lightning.evaluation.result import ALL, RANDOM
 
 __all__ = ["Remedy", "remedies", "thresholds"]
@@ -150,11 +150,10 @@ def thresholds(tuned: Sequence[Scored], fixed: Sequence[Scored], problems: list[
     ]
 
 
-def _by_budget(rows: Iterable[Scored], metric: str) -> dict[Budget, dict[str, _Trainings]]:
+def _by_budget(rows: Sequence[Scored], metric: str) -> dict[Budget, dict[str, _Trainings]]:
     """Budget -> pipeline -> trainings; only purchases that were trained on more than once."""
-    listed = list(rows)
     table: dict[Budget, dict[str, dict[tuple[str, int, int], dict[int, tuple[float, float]]]]] = {}
-    for row, score in sorted(listed, key=lambda scored: case_of(scored.row).order):
+    for row, score in sorted(rows, key=lambda scored: case_of(scored.row).order):
         of = table.setdefault(case_of(row).budget, {}).setdefault(row.pipeline, {})
         purchase = of.setdefault((row.arm, row.seed, row.purchase_seed), {})
         purchase[row.judge_seed] = score, row.evaluate_seconds
@@ -163,19 +162,16 @@ def _by_budget(rows: Iterable[Scored], metric: str) -> dict[Budget, dict[str, _T
         for name, of in pipelines.items():
             repeated = {purchase: judged for purchase, judged in of.items() if len(judged) > 1}
             if repeated:
-                gap = _gap(listed, budget, name)
+                gap = _gap(rows, budget, name)
                 found.setdefault(budget, {})[name] = _Trainings(name, metric, repeated, gap)
     return found
 
 
-def _gap(rows: Iterable[Scored], budget: Budget, pipeline: str) -> float | None:
-    study, labels, seconds = budget
-    plain = [scored for scored in rows if is_plain(scored.row) and scored.row.study == study]
-    plain = [scored for scored in plain if scored.row.pipeline == pipeline]
-    everything = {row.seed: score for row, score in plain if row.arm == ALL}
-    chance = {
-        row.seed: score for row, score in plain if (row.arm, row.labels, row.seconds) == (RANDOM, labels, seconds)
-    }
+def _gap(rows: Sequence[Scored], budget: Budget, pipeline: str) -> float | None:
+    case = Case(*budget, pipeline=pipeline)
+    judged = [one for one in rows if is_plain(one.row) and (one.row.study, one.row.pipeline) == (case.study, pipeline)]
+    everything = {row.seed: score for row, score in judged if row.arm == ALL}
+    chance = {row.seed: score for row, score in judged if row.arm == RANDOM and case_of(row) == case}
     shared = sorted(set(everything) & set(chance))
     return float(np.mean([everything[seed] - chance[seed] for seed in shared])) if shared else None
 
@@ -251,7 +247,7 @@ def _ratio_interval(first: Doubles, second: Doubles, degrees: int) -> tuple[floa
     """Interval of the ratio of two variances that may be correlated (Morgan 1939, Pitman 1939), 95 %.
 
     Source:
-        Snedecor, Cochran, Statistical Methods, 8th edition, section 10.8.
+        Snedecor, Cochran, Statistical Methods: comparing variances in paired samples.
     """
     ratio = float((first @ first) / (second @ second))
     correlation = float((first @ second) / np.sqrt((first @ first) * (second @ second)))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpc_lightning.evaluation.cases import Case, Scored, case_of, is_plain
+from dpc_lightning.evaluation.cases import Case, Scored, case_of, is_plain, scores_by_case
 from dpc_lightning.evaluation.intervals import mean_with_interval
-from dpc_lightning.evaluation.result import RANDOM
+from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
 
 __all__ = ["Transfer", "TransferEntry", "transfer"]
 
@@ -70,14 +70,14 @@ def transfer(rows: Iterable[Scored], problems: list[str]) -> Transfer | None:
         >>> transfer([], []) is None
         True
     """
-    plain = [(row, score) for row, score in rows if is_plain(row)]
-    random = {(case_of(row), row.seed): score for row, score in plain if row.arm == RANDOM}
+    plain = [scored for scored in rows if is_plain(scored.row)]
+    random = {case: arms.get(RANDOM, {}) for case, arms in scores_by_case(plain).items()}
     gains: dict[tuple[str, str], dict[tuple[_Budget, int], list[float]]] = {}
     for row, score in plain:
         case = case_of(row)
-        if "buyer" in row.facts and row.arm != RANDOM and (case, row.seed) in random:
+        if "buyer" in row.facts and row.arm not in {NONE, RANDOM, ALL} and row.seed in random[case]:
             entry = gains.setdefault((str(row.facts["buyer"]), case.pipeline), {})
-            entry.setdefault((case.budget, row.seed), []).append(score - random[case, row.seed])
+            entry.setdefault((case.budget, row.seed), []).append(score - random[case][row.seed])
     if not gains:
         return None
     buyers = tuple(sorted({buyer for buyer, _ in gains}))
