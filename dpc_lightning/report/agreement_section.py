@@ -1,6 +1,7 @@
 """Whether judges agree: between pipelines, and between models that bought and models that judge."""
 
-from dpc_lightning.evaluation.agreement import Agreement, Tau
+from dpc_lightning.evaluation.agreement import Agreement
+from dpc_lightning.evaluation.tau import Tau
 from dpc_lightning.evaluation.transfer import Transfer
 from dpc_lightning.report.benchmark_data import BenchmarkData
 from dpc_lightning.report.page import Block, Text

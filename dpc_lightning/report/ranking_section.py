@@ -2,7 +2,9 @@
 
 from matplotlib.axes import Axes
 
-from dpc_lightning.evaluation.ranking import Beaten, MeanRanks, Ranking
+from dpc_lightning.evaluation.mean_ranks import MeanRanks
+from dpc_lightning.evaluation.penalties import Beaten
+from dpc_lightning.evaluation.ranking import Ranking
 from dpc_lightning.report.benchmark_data import BenchmarkData
 from dpc_lightning.report.charts import plain
 from dpc_lightning.report.page import Block, Drawing, Text
