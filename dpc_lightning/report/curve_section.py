@@ -99,9 +99,11 @@ def _draw(axes: Axes, data: BenchmarkData, curves: Sequence[LearningCurve], by: 
 
 def _best(curves: Sequence[LearningCurve]) -> str:
     measured = [(curve.area.mean, curve.arm) for curve in curves if curve.area and curve.area.mean is not None]
-    if not measured:
+    if len(measured) < 2:
         return ""
-    area, arm = max(measured)
+    (second, _), (area, arm) = sorted(measured)[-2:]
+    if area - second < 1e-9:
+        return "No arm has the largest area under the curve alone."
     return f"The largest area under the curve has {arm} ({area:.3f})."
 
 

@@ -1,5 +1,7 @@
 """The final ranking, the pairwise penalty matrix, and the critical-difference picture."""
 
+from itertools import pairwise
+
 from matplotlib.axes import Axes
 
 from dpc_lightning.evaluation.mean_ranks import MeanRanks
@@ -23,7 +25,10 @@ def ranking_section(data: BenchmarkData) -> tuple[Block, ...]:
     found = data.ranking
     if isinstance(found, str):
         return (Text(f"There is no ranking: {found}", "empty"),)
-    order = " > ".join(found.arms)
+    order = found.arms[0] + "".join(
+        f" {'=' if found.places[worse] == found.places[better] else '>'} {worse}"
+        for better, worse in pairwise(found.arms)
+    )
     low, high = found.seeds
     said = (
         f"By points over {found.of_cases} cases of study, budget and pipeline ({low} to {high} seeds each): {order}. "

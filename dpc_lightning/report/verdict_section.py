@@ -130,9 +130,8 @@ def _table(case: CaseComparison) -> Table:
         *(Column(name, digits=3) for name in ("mean", "sd", "low", "high")),
         *(Column(name, digits=3, signed=True) for name in ("difference", "from", "to")),
         *(Column(name, digits=4) for name in ("p (t, Holm)", "p (Wilcoxon, Holm)")),
-        *(Column(name, number=True) for name in ("wins", "losses", "ties")),
-        *(Column(name, digits=2, signed=True) for name in ("gap closed", "gap from", "gap to")),
-        *(Column(name) for name in ("labels that random needs", "from (labels)", "to (labels)")),
+        *(Column(name, number=True) for name in ("wins", "losses")),
+        Column("labels that random needs"),
         Column("verdict"),
     )
     rows = tuple(_row(arm) for arm in (*case.references, *case.arms))
@@ -143,7 +142,11 @@ def _table(case: CaseComparison) -> Table:
 
 
 def _row(arm: ArmResult) -> tuple[Value, ...]:
-    scores, by, gap, needed = arm.scores, arm.difference, arm.gap, arm.needed
+    scores, by, needed = arm.scores, arm.difference, arm.needed
+    worth = None
+    if needed is not None:
+        labels, low, high = (needed.text(end) for end in (needed.labels, needed.interval.low, needed.interval.high))
+        worth = f"{labels} ({low} to {high})"
     within = scores.interval
     return (
         arm.name,
@@ -153,12 +156,7 @@ def _row(arm: ArmResult) -> tuple[Value, ...]:
         scores.sd,
         *((within.low, within.high) if within else (None, None)),
         *((by.mean, by.adjusted.low, by.adjusted.high) if by else (None,) * 3),
-        *((by.p_holm, by.p_wilcoxon_holm, by.wins, by.losses, by.ties) if by else (None,) * 5),
-        *((gap.share, gap.interval.low, gap.interval.high) if gap else (None,) * 3),
-        *(
-            tuple(needed.text(end) for end in (needed.labels, needed.interval.low, needed.interval.high))
-            if needed
-            else (None,) * 3
-        ),
+        *((by.p_holm, by.p_wilcoxon_holm, by.wins, by.losses) if by else (None,) * 4),
+        worth,
         arm.verdict,
     )

@@ -134,10 +134,19 @@ def test_every_text_can_be_read(started: Browser, report: Path, scheme: str) -> 
         assert seen.poor_contrast() == []
 
 
-def test_it_fits_a_phone_and_paper(started: Browser, report: Path) -> None:
+def test_it_fits_a_phone(started: Browser, report: Path) -> None:
     with opened(started, report, width=360) as seen:
         check_narrow(seen)
+
+
+def test_it_fits_paper_with_its_widest_table(started: Browser, report: Path) -> None:
+    with opened(started, report) as seen:
         assert seen.page.pdf(format="A4").startswith(b"%PDF")
+        seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        widths = seen.page.eval_on_selector_all("table", "all => all.map(e => e.getBoundingClientRect().width)")
+        assert 600 < max(widths) < 680
+        seen.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert seen.page.locator("details[open]").count() == 0
 
 
 def test_files_beside_the_page_hold_the_same_numbers(report: Path, tables: Mapping[str, Table]) -> None:

@@ -41,16 +41,23 @@
     });
   }
 
-  // on paper everything is open
+  // on paper everything is open, and a table is as wide as the paper at most
+  const PAPER = 670;
   const closed = new Set();
+  const tables = document.querySelectorAll("table");
   addEventListener("beforeprint", () => {
     for (const part of document.querySelectorAll("details:not([open])")) {
       closed.add(part);
       part.open = true;
     }
+    for (const table of tables) {
+      const wide = table.offsetWidth;
+      if (wide > PAPER) Object.assign(table.style, { width: `${wide}px`, zoom: PAPER / wide });
+    }
   });
   addEventListener("afterprint", () => {
     for (const part of closed) part.open = false;
+    for (const table of tables) Object.assign(table.style, { width: "", zoom: "" });
     closed.clear();
   });
 })();
