@@ -10,8 +10,8 @@ DpcError
 │   ├── InvalidIndexError      unknown, negative, fractional or repeated indices
 │   ├── LedgerError            the ledger is corrupt, foreign or of another version
 │   └── OracleError            the oracle failed or gave labels of a wrong shape
-├── EvaluationError   results cannot be compared as asked; names case, arm and seed  (also a ValueError)
 ├── ResultsError      the results of a benchmark cannot be read, written or mixed
+├── EvaluationError   results cannot be compared as asked; names case, arm and seed  (also a ValueError)
 ├── AcquisitionError  a rule was given, or gave, something that is no pool or no pick
 ├── RankLostError     another process of the run is gone; the same command goes on
 ├── DivergedError     the training loss or a weight became NaN or infinite

@@ -9,7 +9,7 @@ from dpc_lightning.__main__ import main
 from dpc_lightning.configs import config_path
 from dpc_lightning.errors import ConfigError
 
-FILES = sorted((Path(__file__).parent.parent / "configs").rglob("*.yaml"))
+FILES = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -42,5 +42,6 @@ def test_each_value_of_the_challenge_is_marked_as_documented_or_own_choice() -> 
 
 def test_a_configuration_is_found_by_name() -> None:
     assert config_path("quickstart") == config_path("quickstart.yaml")
+    assert config_path("pipelines/cpu_cosine").parts[-2:] == ("pipelines", "cpu_cosine.yaml")
     with pytest.raises(ConfigError, match=r"no packaged configuration `quickstrat`.*quickstart\.yaml"):
         config_path("quickstrat")

@@ -70,7 +70,7 @@ class Study:
     benchmark."""
     fit: FitSettings = field(default_factory=FitSettings)
     """Further settings of `fit`, on top of the base's."""
-    prepare: Sequence[str] | None = None
+    prepare: Sequence[str | int] | None = None
     """Words of a command that makes the data root where it is missing, for example `[data, deeppcb, …]`; `{root}`
     stands for it."""
     pairs: Sequence[Pair] = ()

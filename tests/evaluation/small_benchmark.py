@@ -5,6 +5,9 @@ from typing import Any
 
 import yaml
 
+from dpc_lightning.evaluation.fit_settings import FitSettings
+from dpc_lightning.evaluation.settings import Benchmark, Pair, Sealed, Study
+
 DATA: dict[str, Any] = {
     "root": "{run_dir}/data/{seed}",
     "generator": {"px": 32, "training": 40, "unlabelled": 40, "validation": 30, "test": 30, "seed": "{seed}"},
@@ -43,14 +46,14 @@ def config(folder: Path, **changes: Any) -> Path:
     return file
 
 
-def benchmark_of(folder: Path, **changes: Any) -> Any:
+def benchmark_of(folder: Path, **changes: Any) -> Benchmark:
     """The same as an object."""
-    from dpc_lightning.evaluation.settings import Benchmark, Pair, Sealed, Study
-
     made = content(folder, **changes)
     studies = []
     for study in made["studies"]:
         pairs = [Pair(**pair) for pair in study.pop("pairs")]
         sealed = study.pop("sealed", None)
-        studies.append(Study(pairs=pairs, sealed=None if sealed is None else Sealed(**sealed), **study))
-    return Benchmark(**{**made, "studies": studies})
+        settings = {name: FitSettings(study.pop(name)) for name in ("data", "fit") if name in study}
+        studies.append(Study(pairs=pairs, sealed=None if sealed is None else Sealed(**sealed), **study, **settings))
+    arms = {name: FitSettings(settings) for name, settings in made["arms"].items()}
+    return Benchmark(arms=arms, studies=studies, fit=made["fit"], overrides=FitSettings(made["overrides"]))

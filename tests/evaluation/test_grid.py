@@ -79,8 +79,10 @@ def test_what_decides_a_score_changes_the_key(tmp_path: Path) -> None:
     for changes in ({"data": harder}, {"fit": {"purchase": {"pretrain_epochs": 2}}}, {"fit": {"threads": 2}}):
         laid = grid(tmp_path, **changes)
         keys.append(next(key for case, key in laid.cases.items() if case.arm == "random"))
+    benchmark = benchmark_of(tmp_path)
     (tmp_path / "quick_look.yaml").write_text("evaluate: {epochs: 9}\n")
-    assert len(set(keys)) == 4
+    keys.append(next(key for case, key in Grid(benchmark).cases.items() if case.arm == "random"))
+    assert len(set(keys)) == 5
 
 
 def test_a_list_of_purchases_is_known_by_what_it_lists(tmp_path: Path) -> None:
