@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from dpc_lightning.evaluation.cases import Case
 from dpc_lightning.evaluation.gap_closed import GapClosed, gap_closed
 from dpc_lightning.evaluation.labels_needed import LabelsNeeded, labels_needed
 from dpc_lightning.evaluation.pairing import common_seeds, compare_common
@@ -13,35 +14,10 @@ from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
 from dpc_lightning.evaluation.score_table import Cell, ScoreTable
 from dpc_lightning.evaluation.statistics import FEWEST_SEEDS, PairedDifference, Summary, Verdict, summarize
 
-__all__ = ["ArmResult", "Case", "CaseComparison", "Role", "compare_case"]
+__all__ = ["ArmResult", "CaseComparison", "Role", "compare_case"]
 
 Role = Literal["arm", "none", "random", "double", "all"]
 """What a line of a case is: an arm, or a reference; `double` is random with twice the labels."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """What arms have in common when they are compared."""
-
-    study: str
-    """Name of the data."""
-    labels: int
-    """Label budget."""
-    seconds: float | None
-    """Compute budget in seconds, or None."""
-    pipeline: str
-    """Pipeline that judges."""
-
-    @property
-    def name(self) -> str:
-        """Name in tables.
-
-        Example:
-            >>> Case("default", 300, 60.0, "b0_unfrozen").name
-            'default, 300 labels in 60 s, b0_unfrozen'
-        """
-        limit = "" if self.seconds is None else f" in {self.seconds:g} s"
-        return f"{self.study}, {self.labels} labels{limit}, {self.pipeline}"
 
 
 @dataclass(frozen=True)

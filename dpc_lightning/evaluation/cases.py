@@ -26,8 +26,8 @@ class Case:
         pipeline: name of the pipeline that judged.
 
     Example:
-        >>> print(Case("default", 100, None, "b0"))
-        default, 100 labels, judged by b0
+        >>> Case("default", 100, 60.0, "b0").name
+        'default, 100 labels in 60 s, judged by b0'
     """
 
     study: str
@@ -35,9 +35,14 @@ class Case:
     seconds: float | None
     pipeline: str
 
-    def __str__(self) -> str:
-        seconds = "" if self.seconds is None else f", {self.seconds:g} s"
+    @property
+    def name(self) -> str:
+        """Name in tables and messages."""
+        seconds = "" if self.seconds is None else f" in {self.seconds:g} s"
         return f"{self.study}, {self.labels} labels{seconds}, judged by {self.pipeline}"
+
+    def __str__(self) -> str:
+        return self.name
 
     @property
     def budget(self) -> tuple[str, int, float | None]:

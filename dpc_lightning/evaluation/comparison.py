@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dpc_lightning.evaluation.case_comparison import ArmResult, Case, CaseComparison, compare_case
+from dpc_lightning.evaluation.case_comparison import ArmResult, CaseComparison, compare_case
+from dpc_lightning.evaluation.cases import Case
 from dpc_lightning.evaluation.curves import LearningCurve, learning_curves
 from dpc_lightning.evaluation.result import Result
 from dpc_lightning.evaluation.score_table import score_tables

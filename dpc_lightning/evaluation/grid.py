@@ -11,7 +11,7 @@ import yaml
 from dpc_lightning.acquisition.listed import read_indices
 from dpc_lightning.configs import config_path
 from dpc_lightning.errors import ConfigError
-from dpc_lightning.evaluation.job import Case, Job, digest, filled, merged
+from dpc_lightning.evaluation.job import Job, Place, digest, filled, merged
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
 from dpc_lightning.evaluation.settings import Benchmark, Pair, Study
 
@@ -48,7 +48,7 @@ class Grid:
     benchmark: Benchmark
     drawn: Mapping[int, Sequence[Pair]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict, init=False)
-    cases: dict[Case, str] = field(default_factory=dict, init=False)
+    cases: dict[Place, str] = field(default_factory=dict, init=False)
     _bought_by: dict[str, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -151,10 +151,10 @@ class _Seed:
         for purchase_seed in self.study.purchase_seeds or (self.seed,):
             for judge_seed in self.study.judge_seeds or (purchase_seed,):
                 for name, pipeline in self.pipelines.items():
-                    case = Case(self.study.name, arm, bought, pair.seconds, name, self.seed, purchase_seed, judge_seed)
+                    case = Place(self.study.name, arm, bought, pair.seconds, name, self.seed, purchase_seed, judge_seed)
                     self._add_case(case, settings, pipeline)
 
-    def _add_case(self, case: Case, settings: Mapping[str, Any], pipeline: Mapping[str, Any]) -> None:
+    def _add_case(self, case: Place, settings: Mapping[str, Any], pipeline: Mapping[str, Any]) -> None:
         start = self._start(case, settings)
         reference = self._start(case, self.settings) if "{start}" in str(pipeline) else ""
         purchase = digest("purchase", start, settings["purchase"], _listed(settings), case.purchase_seed)
@@ -183,7 +183,7 @@ class _Seed:
         self.grid.add_job(job)
         self.grid.cases[case] = key
 
-    def _start(self, case: Case, settings: Mapping[str, Any]) -> str:
+    def _start(self, case: Place, settings: Mapping[str, Any]) -> str:
         """Lay out the start model that a job begins with, and give its key."""
         plan = settings["purchase"]
         pretrain = {name: plan[name] for name in ("pretrain_epochs",) if name in plan}

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from dpc_lightning.evaluation.result import PROTOCOL
 
-__all__ = ["Case", "Job", "digest", "filled", "merged"]
+__all__ = ["Job", "Place", "digest", "filled", "merged"]
 
 PLACES = {"data": ("root", "cache_dir", "num_workers", "pin_memory"), "trainer": ("devices", "accelerator")}
 """Settings that say where and how something is computed, and not what."""
 
 
 @dataclass(frozen=True)
-class Case:
+class Place:
     """What a result is a result of: the place of a row in the tables. The names are those of `Result`."""
 
     study: str
@@ -52,7 +52,7 @@ class Job:
 
     kind: Literal["start", "buy", "judge"]
     key: str
-    case: Case
+    case: Place
     settings: Mapping[str, Any]
     root: str
     prepare: tuple[str, ...] | None = None

@@ -10,7 +10,7 @@ from typing import Self
 
 from dpc_lightning.atomic import write_text
 from dpc_lightning.errors import ResultsError
-from dpc_lightning.evaluation.job import Case
+from dpc_lightning.evaluation.job import Place
 from dpc_lightning.evaluation.outcome import Outcome
 from dpc_lightning.evaluation.result import ALL, PROTOCOL, Result
 
@@ -97,7 +97,7 @@ class ResultsFile:
             rows = self._connection.execute("SELECT key, content FROM outcomes").fetchall()
         return {key: Outcome.from_json(content) for key, content in rows}
 
-    def set_cases(self, cases: Mapping[Case, str]) -> None:
+    def set_cases(self, cases: Mapping[Place, str]) -> None:
         """Say which cases the benchmark asks for now, and the keys of their outcomes."""
         rows = [(number, key, json.dumps(asdict(case))) for number, (case, key) in enumerate(cases.items())]
         with self._guarded(), self._connection:
@@ -105,11 +105,11 @@ class ResultsFile:
             self._connection.execute("DELETE FROM cases")
             self._connection.executemany("INSERT INTO cases VALUES (?, ?, ?)", rows)
 
-    def cases(self) -> dict[Case, str]:
+    def cases(self) -> dict[Place, str]:
         """Read the cases in order, with the keys of their outcomes."""
         with self._guarded():
             rows = self._connection.execute("SELECT key, content FROM cases ORDER BY number").fetchall()
-            return {Case(**json.loads(content)): key for key, content in rows}
+            return {Place(**json.loads(content)): key for key, content in rows}
 
     def results(self) -> list[Result]:
         """Give the outcomes that are there in the order of the cases, failed ones too."""
@@ -184,7 +184,7 @@ def read_results(run_dir: Path) -> list[Result]:
         return results.results()
 
 
-def read_cases(run_dir: Path) -> dict[Case, str]:
+def read_cases(run_dir: Path) -> dict[Place, str]:
     """Read what a benchmark asks for, measured or not, with the keys of the outcomes.
 
     Args:

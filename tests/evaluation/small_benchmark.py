@@ -53,7 +53,8 @@ def benchmark_of(folder: Path, **changes: Any) -> Benchmark:
     for study in made["studies"]:
         pairs = [Pair(**pair) for pair in study.pop("pairs")]
         sealed = study.pop("sealed", None)
-        settings = {name: FitSettings(study.pop(name)) for name in ("data", "fit") if name in study}
-        studies.append(Study(pairs=pairs, sealed=None if sealed is None else Sealed(**sealed), **study, **settings))
+        data, fit = FitSettings(study.pop("data")), FitSettings(study.pop("fit", {}))
+        drawn = None if sealed is None else Sealed(**sealed)
+        studies.append(Study(pairs=pairs, sealed=drawn, data=data, fit=fit, **study))
     arms = {name: FitSettings(settings) for name, settings in made["arms"].items()}
     return Benchmark(arms=arms, studies=studies, fit=made["fit"], overrides=FitSettings(made["overrides"]))

@@ -8,7 +8,7 @@ import pytest
 
 from dpc_lightning.errors import ConfigError
 from dpc_lightning.evaluation.grid import Grid, read_pipeline
-from dpc_lightning.evaluation.job import Case
+from dpc_lightning.evaluation.job import Place
 from tests.evaluation.small_benchmark import DATA, benchmark_of
 
 
@@ -74,7 +74,7 @@ def test_names_of_studies_and_arms_do_not_change_a_key(tmp_path: Path) -> None:
 
 
 def test_what_decides_a_score_changes_the_key(tmp_path: Path) -> None:
-    keys = [grid(tmp_path).cases[Case("sheets", "random", 6, None, str(tmp_path / "quick_look.yaml"), 1, 1, 1)]]
+    keys = [grid(tmp_path).cases[Place("sheets", "random", 6, None, str(tmp_path / "quick_look.yaml"), 1, 1, 1)]]
     harder = {**DATA, "generator": {**DATA["generator"], "preset": "hard"}}
     for changes in ({"data": harder}, {"fit": {"purchase": {"pretrain_epochs": 2}}}, {"fit": {"threads": 2}}):
         laid = grid(tmp_path, **changes)

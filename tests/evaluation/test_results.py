@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from dpc_lightning.errors import ResultsError
-from dpc_lightning.evaluation.job import Case
+from dpc_lightning.evaluation.job import Place
 from dpc_lightning.evaluation.outcome import Outcome
 from dpc_lightning.evaluation.result import PROTOCOL
 from dpc_lightning.evaluation.results import RESULTS, ResultsFile, read_cases, read_results
 
-CASE = Case("sheets", "badge", 100, None, "cpu_cosine", 1, 1, 1)
+CASE = Place("sheets", "badge", 100, None, "cpu_cosine", 1, 1, 1)
 DONE = Outcome(scores={"f1_macro": 0.5, "map": None}, bought=2, indices=(4, 1), finished="2026-01-01T00:00:00+00:00")
 
 
@@ -40,7 +40,7 @@ def test_cases_without_an_outcome_are_known_as_missing(tmp_path: Path) -> None:
 
 
 def test_all_has_the_size_of_the_pool(tmp_path: Path) -> None:
-    everything = Case("boards", "all", 10**9, None, "cpu_cosine", 1, 1, 1)
+    everything = Place("boards", "all", 10**9, None, "cpu_cosine", 1, 1, 1)
     with ResultsFile(tmp_path / RESULTS) as results:
         results.put("k", DONE)
         results.set_cases({everything: "k"})
