@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from dpc_lightning.evaluation.job import Case
+from dpc_lightning.evaluation.job import Place
 from dpc_lightning.evaluation.outcome import Outcome
 from dpc_lightning.evaluation.result import Result
 from dpc_lightning.evaluation.results import RESULTS, ResultsFile
@@ -23,7 +23,7 @@ def write_benchmark(folder: Path, rows: Sequence[Result], missing: int = 0, jobs
     folder.mkdir(parents=True)
     cases = {_case(row): row.key for row in rows}
     asked = {
-        Case("default", "badge", 100, None, "small_unfrozen", n, n, n): f"missing-{n}"
+        Place("default", "badge", 100, None, "small_unfrozen", n, n, n): f"missing-{n}"
         for n in range(900, 900 + missing)
     }
     with ResultsFile(folder / RESULTS) as file:
@@ -38,5 +38,5 @@ def write_benchmark(folder: Path, rows: Sequence[Result], missing: int = 0, jobs
     return folder
 
 
-def _case(row: Result) -> Case:
-    return Case(**{each.name: getattr(row, each.name) for each in fields(Case)})
+def _case(row: Result) -> Place:
+    return Place(**{each.name: getattr(row, each.name) for each in fields(Place)})

@@ -82,7 +82,7 @@ def test_verdicts_come_first_and_the_worst_last(started: Browser, report: Path) 
         assert said[3].startswith("WORSE _hard_class is worse than random: -0.0")
         assert len(said) == 4 * 5
         heads = seen.page.locator("#verdicts h3").all_inner_texts()
-        assert heads[:2] == ["default, 100 labels, small_unfrozen", "default, 200 labels, small_unfrozen"]
+        assert heads[:2] == [f"default, {labels} labels, judged by small_unfrozen" for labels in (100, 200)]
 
 
 def test_what_failed_and_what_is_missing_is_said(started: Browser, report: Path) -> None:
