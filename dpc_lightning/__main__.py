@@ -28,6 +28,7 @@ commands:
   data       make, convert or check a data root
   benchmark  compare rules over budgets, pipelines and seeds; `benchmark judge` judges purchases made elsewhere
   ledger     show, verify or export the purchases of a run
+  report     write a page that shows what a run or a benchmark found
 
 `COMMAND --help` explains each. `fit --print_config` prints every setting with its default.
 Start with: python -m dpc_lightning fit --config quickstart
@@ -109,6 +110,12 @@ def _ledger(words: Sequence[str]) -> int:
     return ledger(words[1:])
 
 
+def _report(words: Sequence[str]) -> int:
+    from dpc_lightning.report.commands import main as report  # noqa: PLC0415
+
+    return report(words[1:])
+
+
 def _data(words: Sequence[str]) -> int:
     from dpc_lightning.data.commands import main as data  # noqa: PLC0415
 
@@ -153,6 +160,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "predict": _predict,
     "data": _data,
     "ledger": _ledger,
+    "report": _report,
     "benchmark": _benchmark,
 }
 

@@ -79,7 +79,13 @@ def test_both_wheels_hold_callbacks_and_configurations_and_nothing_foreign(distr
     direct = wheel_names(next((distributions / "direct").glob("*.whl")))
     assert from_sdist == direct
     assert {name.split("/")[0] for name in direct} == {"dpc_lightning"}
-    for name in ("callbacks/compute_budget.py", "configs/quickstart.yaml", "py.typed", "__main__.py"):
+    for name in (
+        "callbacks/compute_budget.py",
+        "configs/quickstart.yaml",
+        "py.typed",
+        "__main__.py",
+        "report/templates/page.html",
+    ):
         assert f"dpc_lightning/{name}" in direct
     packaged = {name.rsplit("/", 1)[1] for name in direct if name.endswith(".yaml")}
     assert packaged == {path.name for path in (ROOT / "configs").rglob("*.yaml")}

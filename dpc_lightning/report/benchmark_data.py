@@ -1,0 +1,154 @@
+"""What the page of a benchmark is made of: the rows, and the statistics over them, or the reason why there are none."""
+
+import gc
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dpc_lightning.errors import EvaluationError
+from dpc_lightning.evaluation.agreement import Agreement, agree
+from dpc_lightning.evaluation.comparison import CaseComparison, Comparison, compare
+from dpc_lightning.evaluation.noise import Noise, noise
+from dpc_lightning.evaluation.ranking import Ranking, rank
+from dpc_lightning.evaluation.result import ALL, NONE, RANDOM, Result
+from dpc_lightning.evaluation.statistics import summarize
+
+__all__ = ["REFERENCES", "BenchmarkData", "Cell", "mean_of", "slug"]
+
+REFERENCES = (NONE, RANDOM, ALL)
+
+Cell = tuple[str, int, float | None]
+"""Arm, labels, seconds."""
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class BenchmarkData:
+    """The rows of a benchmark and what follows from them. Each statistic is computed when it is first asked for.
+
+    Attributes:
+        folder: of the benchmark.
+        results: its rows, done and failed.
+        metric: the score that judges.
+        missing: how many cases were asked for and have no row yet.
+        settings: `benchmark.yaml`, empty if it is gone.
+    """
+
+    folder: Path
+    results: Sequence[Result]
+    metric: str
+    missing: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that the metric is one that the rows have."""
+        known = sorted({name for row in self.results for name in row.scores})
+        if known and self.metric not in known:
+            msg = f"Expected `--metric` to be one of {', '.join(known)} in {self.folder}, but got {self.metric!r}."
+            raise EvaluationError(msg)
+
+    @cached_property
+    def comparison(self) -> Comparison | str:
+        """Every arm against random, or why there is no comparison."""
+        return _tried(lambda: compare(self.results, self.metric))
+
+    @cached_property
+    def cases(self) -> tuple[CaseComparison, ...]:
+        """The cases of the comparison by study; the pipeline that judged most budgets comes first."""
+        if isinstance(self.comparison, str):
+            return ()
+        judged = Counter((case.case.study, case.case.pipeline) for case in self.comparison.cases)
+
+        def place(found: CaseComparison) -> tuple[str, int, str]:
+            return found.case.study, -judged[found.case.study, found.case.pipeline], found.case.pipeline
+
+        return tuple(sorted(self.comparison.cases, key=place))
+
+    @cached_property
+    def ranking(self) -> Ranking | str:
+        """The final order, or why there is none."""
+        return _tried(lambda: rank(self.results, self.metric))
+
+    @cached_property
+    def agreement(self) -> Agreement | str:
+        """How judges agree, or why that cannot be said."""
+        return _tried(lambda: agree(self.results, self.metric))
+
+    @cached_property
+    def noise(self) -> Noise | str:
+        """Where the noise comes from, or why that cannot be said."""
+        found = _tried(lambda: noise(self.results, self.metric))
+        nothing = "nothing was repeated with other seeds on the same purchase or start set, and no arm is beside random"
+        return nothing if found is None else found
+
+    @cached_property
+    def plain(self) -> tuple[Result, ...]:
+        """Finished rows of the main grid: those whose three seeds are one."""
+        return tuple(
+            row for row in self.results if row.status == "done" and row.seed == row.purchase_seed == row.judge_seed
+        )
+
+    @cached_property
+    def by_judge(self) -> Mapping[tuple[str, str], Mapping[Cell, Sequence[Result]]]:
+        """Finished rows of the main grid by study and pipeline, then by arm and budget, references first."""
+        judged = Counter((row.study, row.pipeline) for row in self.plain)
+        found: dict[tuple[str, str], dict[Cell, list[Result]]] = {
+            place: {} for place in sorted(judged, key=lambda place: (place[0], -judged[place], place[1]))
+        }
+        for row in sorted(self.plain, key=lambda row: (row.labels, row.seconds or 0.0, row.arm != RANDOM, row.arm)):
+            found[row.study, row.pipeline].setdefault((row.arm, row.labels, row.seconds), []).append(row)
+        return found
+
+    @cached_property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms, without the references."""
+        return tuple(sorted({row.arm for row in self.results} - set(REFERENCES)))
+
+    def series(self, arm: str) -> int:
+        """Give the colour of an arm: the same in every picture; the last one is random's.
+
+        Args:
+            arm: its name.
+        """
+        return 7 if arm == RANDOM else self.arms.index(arm) % 7
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """Give the mean of the values that are there, None if there are none.
+
+    Args:
+        values: one for each seed.
+
+    Example:
+        >>> mean_of([1.0, None, 2.0]), mean_of([])
+        (1.5, None)
+    """
+    return summarize([value for value in values if value is not None]).mean
+
+
+def slug(*words: object) -> str:
+    """Make a name for a file or an anchor.
+
+    Args:
+        words: what it names.
+
+    Example:
+        >>> slug("curves", "Deep PCB", 100)
+        'curves_deep_pcb_100'
+    """
+    return re.sub(r"[^a-z0-9]+", "_", "_".join(map(str, words)).lower()).strip("_")
+
+
+def _tried(compute: Callable[[], Found]) -> Found | str:
+    gc.freeze()  # statsmodels collects garbage at every correction: with all that is loaded, most of the time
+    try:
+        return compute()
+    except EvaluationError as error:
+        return " ".join(str(error).split())
+    finally:
+        gc.unfreeze()
