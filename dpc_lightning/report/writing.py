@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dpc_lightning.atomic import write_text
 from dpc_lightning.errors import RunDirError
-from dpc_lightning.evaluation.results import RESULTS, read_cases, read_results
+from dpc_lightning.evaluation.jobs.results import RESULTS, read_cases, read_results
 from dpc_lightning.report.benchmark_data import BenchmarkData
 from dpc_lightning.report.benchmark_report import benchmark_page
 from dpc_lightning.report.page import Page, render, tables_of

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from dpc_lightning.evaluation.job import Place
 from dpc_lightning.evaluation.outcome import Outcome
+
+from dpc_lightning.evaluation.jobs.results import RESULTS, ResultsFile
 from dpc_lightning.evaluation.result import Result
-from dpc_lightning.evaluation.results import RESULTS, ResultsFile
 from tests.report.run_folder import write_run
 
 
