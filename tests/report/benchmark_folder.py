@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from dpc_lightning.evaluation.job import Place
-from dpc_lightning.evaluation.outcome import Outcome
-
+from dpc_lightning.evaluation.jobs.job import Place
+from dpc_lightning.evaluation.jobs.outcome import Outcome
 from dpc_lightning.evaluation.jobs.results import RESULTS, ResultsFile
 from dpc_lightning.evaluation.result import Result
 from tests.report.run_folder import write_run
