@@ -15,7 +15,7 @@ from dpc_lightning.evaluation.jobs.job import Job, Place, digest, filled, merged
 from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Study
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
 
-__all__ = ["Grid", "read_pipeline"]
+__all__ = ["Grid", "read_fit", "read_pipeline"]
 
 BY_CHANCE: Mapping[str, Any] = {"purchase": {"acquisition": "Random", "rounds": 1, "round_epochs": 0}}
 """The reference `random`: nothing is learnt from what it buys, so one round does."""
