@@ -101,7 +101,13 @@ def _predict(words: Sequence[str]) -> int:
 def _benchmark(words: Sequence[str]) -> int:
     from dpc_lightning.evaluation.jobs.commands import main as benchmark  # noqa: PLC0415
 
-    return benchmark(_with_packaged_configs(words)[1:])
+    started = benchmark(_with_packaged_configs(words)[1:])
+    if started.run_dir is not None:
+        from dpc_lightning.report import print_verdicts, write_report  # noqa: PLC0415
+
+        if print_verdicts(started.run_dir, started.metric):
+            print(f"The report is {write_report(started.run_dir, metric=started.metric)}")
+    return started.status
 
 
 def _ledger(words: Sequence[str]) -> int:

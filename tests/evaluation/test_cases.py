@@ -95,7 +95,7 @@ def test_constant_scores_are_said() -> None:
 
 
 def test_a_case_is_written_as_it_is_read() -> None:
-    assert str(Case("hard", 50, 60.5, "b4")) == "hard, 50 labels, 60.5 s, judged by b4"
+    assert str(Case("hard", 50, 60.5, "b4")) == "hard, 50 labels in 60.5 s, judged by b4"
     assert Case("hard", 50, 60.5, "b4").budget == ("hard", 50, 60.5)
     cases = [Case("hard", 50, None, "b0"), Case("hard", 50, 60.0, "b0"), Case("hard", 6, None, "b0")]
     assert [(case.labels, case.seconds) for case in sorted(cases, key=lambda case: case.order)] == [

@@ -2,9 +2,11 @@
 
 import math
 import random
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dpc_lightning.atomic import write_text
-from dpc_lightning.errors import ConfigError, RunDirError
+from dpc_lightning.errors import ConfigError, PreemptedError, RunDirError
 from dpc_lightning.evaluation.jobs.estimate import seconds_left, spoken
 from dpc_lightning.evaluation.jobs.grid import Grid
 from dpc_lightning.evaluation.jobs.job import Job
@@ -100,7 +102,8 @@ def run_benchmark(benchmark: Benchmark, run_dir: Path, options: Options, console
             try:
                 until = began + 60 * options.minutes if options.minutes is not None else math.inf
                 only = _one_of_each(scheduler) if options.dry_run else None
-                _run(scheduler, executor, console, until=until, only=only)
+                with _listening():
+                    _run(scheduler, executor, console, until=until, only=only)
                 _tell_rest(scheduler, executor, console)
             finally:
                 executor.close()
@@ -136,6 +139,25 @@ def _run(
                 console.print(f"{job.case}: {said}, {outcome.wall_seconds:.0f} s; {left}", highlight=False)
 
         scheduler.run(executor, until=until, on_end=on_end, only=only)
+
+
+@contextmanager
+def _listening() -> Iterator[None]:
+    """Let SIGTERM, as a scheduler sends it, and Ctrl-C end the benchmark in good order."""
+
+    def end(number: int, _: object) -> None:
+        msg = f"The benchmark was asked to end by {signal.Signals(number).name}. The same command goes on."
+        raise PreemptedError(msg)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _tell_rest(scheduler: Scheduler, executor: Executor, console: Console) -> None:
@@ -228,7 +250,7 @@ def _draw(sealed: Sealed) -> list[Pair]:
 
 
 @contextmanager
-def _held(run_dir: Path) -> Any:  # noqa: ANN401
+def _held(run_dir: Path) -> Iterator[None]:
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,7 +1,7 @@
 """The commands `benchmark` and `benchmark judge`."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
@@ -13,18 +13,33 @@ from dpc_lightning.evaluation.jobs.benchmark import Options, run_benchmark
 from dpc_lightning.evaluation.jobs.fit_settings import FitSettings
 from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Reference, Study
 
-__all__ = ["main"]
+__all__ = ["Started", "main"]
 
 
-def main(argv: Sequence[str]) -> int:
+@dataclass(frozen=True)
+class Started:
+    """What one start of a benchmark came to.
+
+    Attributes:
+        status: exit status: 0 if every job has an outcome, 1 if some have failed, 4 if some are left for another start,
+            2 if the words were not understood.
+        run_dir: folder of the results; None if the words were not understood, or only help was asked for.
+        metric: score by which the tables rank.
+    """
+
+    status: int
+    run_dir: Path | None = None
+    metric: str = "f1_macro"
+
+
+def main(argv: Sequence[str]) -> Started:
     """Run a benchmark, or judge purchases that were made elsewhere.
 
     Args:
         argv: the words after `benchmark`.
 
     Returns:
-        0 if every job has an outcome, 1 if some have failed, 4 if jobs are left for another start, 2 if the words were
-        not understood.
+        The exit status, and where the results are.
 
     Raises:
         DpcError: if a setting is wrong, or the results cannot be used.
@@ -36,10 +51,11 @@ def main(argv: Sequence[str]) -> int:
     try:
         chosen = parser.parse_args(words[1:] if judging else words)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 2
+        return Started(end.code if isinstance(end.code, int) else 2)
     options = Options(**{each.name: chosen[each.name] for each in fields(Options)})
     benchmark = _to_judge(chosen) if judging else _chosen_benchmark(parser, chosen)
-    return run_benchmark(benchmark, Path(chosen.run_dir), options, Console(soft_wrap=True))
+    status = run_benchmark(benchmark, Path(chosen.run_dir), options, Console(soft_wrap=True))
+    return Started(status, Path(chosen.run_dir), benchmark.metric)
 
 
 def _parser() -> ArgumentParser:

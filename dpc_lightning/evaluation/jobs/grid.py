@@ -15,7 +15,7 @@ from dpc_lightning.evaluation.jobs.job import Job, Place, digest, filled, merged
 from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Study
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
 
-__all__ = ["Grid", "read_pipeline"]
+__all__ = ["Grid", "read_fit", "read_pipeline"]
 
 BY_CHANCE: Mapping[str, Any] = {"purchase": {"acquisition": "Random", "rounds": 1, "round_epochs": 0}}
 """The reference `random`: nothing is learnt from what it buys, so one round does."""
@@ -56,7 +56,7 @@ class Grid:
         base = merged(read_fit(self.benchmark.fit), self.benchmark.overrides, ONE_PROCESS)
         base.pop("run_dir", None)
         for number, study in enumerate(self.benchmark.studies):
-            pipelines = {name: read_pipeline(name) for name in study.pipelines}
+            pipelines = _pipelines(study)
             pairs = [*study.pairs, *self.drawn.get(number, ())]
             for seed in study.seeds:
                 self._lay_out(study, merged(base, study.fit), pairs, pipelines, seed)
@@ -209,6 +209,18 @@ class _Seed:
         if rounds == "auto":
             return passes
         return passes + int(rounds * plan.get("round_epochs", 6) * (self.training + labels * (rounds + 1) / 2 / rounds))
+
+
+def _pipelines(study: Study) -> dict[str, dict[str, Any]]:
+    """Read the pipelines of a study, by the names that they have in tables."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in study.pipelines:
+        short = Path(name).stem if Path(name).is_file() else name
+        if short in found:
+            msg = f"The study `{study.name}` names two pipelines `{short}`: give their files different names."
+            raise ConfigError(msg)
+        found[short] = read_pipeline(name)
+    return found
 
 
 def read_fit(name: str) -> dict[str, Any]:

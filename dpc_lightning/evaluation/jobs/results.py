@@ -34,6 +34,7 @@ class ResultsFile:
     Args:
         path: the file; made if it is missing.
         protocol: version of the protocol that rows must have.
+        read_only: whether to leave the file as it is; it must be there then.
 
     Raises:
         ResultsError: if it cannot be read or written, or if its rows are of another version of the protocol.
@@ -46,14 +47,19 @@ class ResultsFile:
         'no room'
     """
 
-    def __init__(self, path: Path, *, protocol: int = PROTOCOL) -> None:
+    def __init__(self, path: Path, *, protocol: int = PROTOCOL, read_only: bool = False) -> None:
         self.path = path
         with self._guarded():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
-        found = self.note("protocol", protocol)
+            if read_only:
+                self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=60, uri=True)
+                (kept,) = self._connection.execute("SELECT value FROM meta WHERE name = 'protocol'").fetchone()
+                found = json.loads(kept)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+                self._connection.execute("PRAGMA synchronous = FULL")
+                self._connection.executescript(_SCHEMA)
+                found = self.note("protocol", protocol)
         if found != protocol:
             self.close()
             msg = (
@@ -159,7 +165,7 @@ class ResultsFile:
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, TypeError) as error:
             msg = (
                 f"Cannot use the results in {self.path}: {error}. What was written before is kept; what was being "
                 "written is measured again or read from its job's folder. Make room, or if the file is damaged, move "
@@ -202,7 +208,7 @@ def _opened(run_dir: Path) -> ResultsFile:
     if not path.is_file():
         msg = f"There is no {path}: expected the folder of a benchmark (`benchmark --run_dir`)."
         raise ResultsError(msg)
-    return ResultsFile(path)
+    return ResultsFile(path, read_only=True)
 
 
 def _read_rows(file: Path, protocol: int) -> Iterator[tuple[str, int, str, str]]:

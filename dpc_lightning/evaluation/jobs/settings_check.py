@@ -17,7 +17,7 @@ from dpc_lightning.errors import ConfigError, DpcError
 from dpc_lightning.evaluation.jobs.grid import Grid
 from dpc_lightning.evaluation.jobs.job import Job, filled
 
-__all__ = ["check_settings"]
+__all__ = ["check_settings", "refusal_of"]
 
 ANY_PLACE = {"run_dir": "runs", "start": "start.ckpt", "kept": "start", "labels": 1, "root": "data"}
 

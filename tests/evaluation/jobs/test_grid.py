@@ -74,7 +74,7 @@ def test_names_of_studies_and_arms_do_not_change_a_key(tmp_path: Path) -> None:
 
 
 def test_what_decides_a_score_changes_the_key(tmp_path: Path) -> None:
-    keys = [grid(tmp_path).cases[Place("sheets", "random", 6, None, str(tmp_path / "quick_look.yaml"), 1, 1, 1)]]
+    keys = [grid(tmp_path).cases[Place("sheets", "random", 6, None, "quick_look", 1, 1, 1)]]
     harder = {**DATA, "generator": {**DATA["generator"], "preset": "hard"}}
     for changes in ({"data": harder}, {"fit": {"purchase": {"pretrain_epochs": 2}}}, {"fit": {"threads": 2}}):
         laid = grid(tmp_path, **changes)
@@ -138,6 +138,15 @@ def test_an_unknown_metric_is_named(tmp_path: Path) -> None:
     benchmark = benchmark_of(tmp_path)
     with pytest.raises(ConfigError, match="`metric` to be one of f1_macro, .* but got 'accuracy'"):
         type(benchmark)(**{**vars(benchmark), "metric": "accuracy"})
+
+
+def test_pipelines_have_the_names_of_their_files_and_no_two_the_same(tmp_path: Path) -> None:
+    assert {case.pipeline for case in grid(tmp_path).cases} == {"quick_look"}
+    other = tmp_path / "other" / "quick_look.yaml"
+    other.parent.mkdir()
+    other.write_text("evaluate: {epochs: 3}\n")
+    with pytest.raises(ConfigError, match="two pipelines `quick_look`"):
+        grid(tmp_path, pipelines=[str(tmp_path / "quick_look.yaml"), str(other)])
 
 
 def test_a_file_without_a_pipeline_is_named(tmp_path: Path) -> None:
