@@ -5,6 +5,8 @@ import os
 import secrets
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -24,7 +26,10 @@ ATTEMPTS = 3
 """How many workers are given a job, if they are lost, before it counts as failed."""
 
 ANSWERS_WITHIN = 5.0
-"""Seconds that the machine at `--ray_address` has to take a connection: Ray itself would wait for minutes."""
+"""Seconds that the machine at `--ray_address` has to take a connection."""
+
+A_CLUSTER_WITHIN = 30.0
+"""Seconds that a first connection may take: where something else answers, Ray itself would wait for minutes."""
 
 LOG = "log.txt"
 
@@ -60,39 +65,43 @@ class RayExecutor:
     """
 
     def __init__(self, run_dir: Path, *, address: str | None = None, workers: int | None = None) -> None:
-        self._own = None
+        self._run_dir = run_dir.absolute()
+        self._own: str | None = None
+        self._ray: Any = self._connect(address, workers)
+        have = self._ray.cluster_resources()
+        gpus = int(have.get("GPU", 0))
+        self.workers = workers or gpus or max(int(have.get("CPU", 1)), 1)
+        resources = {"num_cpus": 1, "num_gpus": 1 if gpus else 0}
+        self._do = self._ray.remote(**resources, max_retries=ATTEMPTS - 1)(_do_remotely)
+        self._running: dict[Any, Task] = {}
+        self._starts: dict[str, Any] = {}
+
+    def _connect(self, address: str | None, workers: int | None) -> Any:  # noqa: ANN401  Ray has no types
         if address is None:
             # a cluster of our own lets nobody else in, without a token file in the home folder, and tells nobody
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's way to come, and without its warning
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray will do it, and without its warning
         try:
             import ray  # noqa: PLC0415  an extra
         except ImportError as error:
             msg = "`--executor ray` needs Ray: install it by `pip install 'dpc-lightning[ray]'`."
             raise ConfigError(msg) from error
-        self._ray: Any = ray
-        self._run_dir = run_dir.absolute()
-        options: dict[str, Any] = {"address": address}
+        place: dict[str, Any] = {"address": address}
         if address is None:
             self._own = tempfile.mkdtemp(prefix="dpc_ray-")
-            options = {"address": "local", "include_dashboard": False, "num_cpus": workers, "_temp_dir": self._own}
+            place = {"address": "local", "include_dashboard": False, "num_cpus": workers, "_temp_dir": self._own}
         else:
             _check_address(address)
         threads = os.environ.get("OMP_NUM_THREADS", "1")
         environment = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE", "NO_ALBUMENTATIONS_UPDATE": "1"}
         try:
-            ray.init(runtime_env={"env_vars": environment}, log_to_driver=False, logging_level=logging.ERROR, **options)
+            ray.init(runtime_env={"env_vars": environment}, log_to_driver=False, logging_level=logging.ERROR, **place)
         except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             self._remove_own()
-            msg = f"`--ray_address`: cannot use a Ray cluster at {address!r}: {error}"
+            msg = f"`--executor ray`: cannot use the Ray cluster at {address or 'this machine'}: {error}"
             raise ConfigError(msg) from error
-        have = self._ray.cluster_resources()
-        gpus = int(have.get("GPU", 0))
-        self.workers = workers or gpus or max(int(have.get("CPU", 1)), 1)
-        self._do = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_retries=ATTEMPTS - 1)(_do_remotely)
-        self._running: dict[Any, Task] = {}
-        self._starts: dict[str, Any] = {}
+        return ray
 
     @property
     def free(self) -> int:
@@ -171,19 +180,33 @@ class RayExecutor:
 
 
 def _check_address(address: str) -> None:
-    """See whether anything takes connections at an address of the form `host:port`."""
-    place = address.removeprefix("ray://")
-    host, colon, port = place.rpartition(":")
-    if not colon or not port.isdigit():
-        return  # `auto`, or what Ray refuses at once
+    """See whether there is a cluster at an address, in a process of its own: a connection cannot be given up."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    way_out = (
+        "Expected the address that `ray start --head` printed, for example 10.0.0.1:6379, or `auto` on a machine of "
+        "the cluster."
+    )
+    if colon and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()
+        except (OSError, OverflowError) as error:
+            msg = f"`--ray_address`: nothing answers at {address}: {error}. {way_out}"
+            raise ConfigError(msg) from error
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()
-    except (OSError, OverflowError) as error:
-        msg = (
-            f"`--ray_address`: nothing answers at {address}: {error}. Expected the address that `ray start --head` "
-            "printed, for example 10.0.0.1:6379, or `auto` on a machine of the cluster."
+        trial = subprocess.run(
+            [sys.executable, "-c", "import ray, sys; ray.init(sys.argv[1], log_to_driver=False)", address],
+            capture_output=True,
+            text=True,
+            timeout=A_CLUSTER_WITHIN,
+            check=False,
         )
+    except subprocess.TimeoutExpired as error:
+        msg = f"`--ray_address`: no Ray cluster answers at {address} within {A_CLUSTER_WITHIN:g} seconds. {way_out}"
         raise ConfigError(msg) from error
+    if trial.returncode != 0:
+        said = (trial.stderr.strip().splitlines() or [f"status {trial.returncode}"])[-1]
+        msg = f"`--ray_address`: cannot use a Ray cluster at {address}: {said} {way_out}"
+        raise ConfigError(msg)
 
 
 def _portable(task: Task) -> Task:

@@ -13,6 +13,7 @@ import yaml
 
 from dpc_lightning.__main__ import main
 from dpc_lightning.errors import ConfigError
+from dpc_lightning.evaluation.jobs import ray_executor
 from dpc_lightning.evaluation.jobs.ray_executor import RayExecutor
 from dpc_lightning.evaluation.jobs.results import read_results
 from dpc_lightning.evaluation.result import Result
@@ -57,6 +58,8 @@ def processes(place: str) -> list[str]:
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home, a folder for temporary files and a current folder with a rule, all of the test's own."""
     (tmp_path / "home").mkdir()
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.chdir(tmp_path)
@@ -93,21 +96,32 @@ def test_a_cluster_gives_the_rows_of_local_processes_though_a_worker_is_killed(o
     assert processes("dpc_ray-") == []
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "nonsense", "auto"])
-def test_an_address_without_a_cluster_is_named_at_once(
-    address: str, own_folders: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("address", "listens", "said"),
+    [
+        ("127.0.0.1:{port}", False, "nothing answers at 127.0.0.1"),
+        ("127.0.0.1:{port}", True, "no Ray cluster answers at 127.0.0.1"),
+        ("nonsense", False, "cannot use a Ray cluster at nonsense: ValueError: Invalid address format"),
+        ("auto", False, "cannot use a Ray cluster at auto: ConnectionError: Could not find any running Ray instance"),
+    ],
+)
+def test_an_address_without_a_cluster_is_named_soon(
+    address: str, listens: bool, said: str, own_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as taken:  # bound, but nobody listens
+    monkeypatch.setattr(ray_executor, "A_CLUSTER_WITHIN", 3.0 if listens else 30.0)
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
+        if listens:  # something, but no cluster
+            taken.listen()
         began = time.monotonic()
         with pytest.raises(ConfigError, match="`--ray_address`: ") as refused:
             RayExecutor(own_folders, address=address.format(port=taken.getsockname()[1]))
-    assert time.monotonic() - began < 20
-    assert address.partition("{")[0] in str(refused.value)
+    assert time.monotonic() - began < 25
+    assert said in str(refused.value)
+    assert "`ray start --head`" in str(refused.value)
 
 
 def test_the_extra_is_named_where_it_is_missing(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"pip install 'dpc-lightning\[ray\]'"):
         RayExecutor(own_folders)
-    assert "RAY_ADDRESS" not in os.environ
