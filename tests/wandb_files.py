@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import wandb
 from wandb.proto import wandb_internal_pb2
 
 from dpc_lightning.report.table import Table
@@ -42,7 +43,11 @@ class OfflineRun:
 
 
 def offline_runs(folder: Path) -> list[OfflineRun]:
-    """Read the W&B runs below a folder, in the order of their starts."""
+    """Read the W&B runs below a folder, in the order of their starts; ends those that are under way.
+
+    A process of W&B's writes the logs, and goes on to do so after a run has ended: they are whole when it is gone.
+    """
+    wandb.teardown()
     return [_read(file) for file in sorted(folder.glob("wandb/offline-run-*/run-*.wandb"), key=_begun)]
 
 
@@ -54,7 +59,7 @@ def check_report(run: OfflineRun, tables: Mapping[str, Table]) -> None:
         assert sent["columns"] == [column.name for column in table.columns]
         assert sent["data"] == [[None if _is_nan(value) else value for value in row] for row in table.rows]
     files = ["report.html", "report/report.md", *(f"report/{name}.csv" for name in tables)]
-    assert run.artifacts["report", f"report-{run.id}"] == sorted(files)
+    assert run.artifacts.get(("report", f"report-{run.id}")) == sorted(files), run.artifacts.keys()
     page = run.files["report.html"].read_text()
     assert page.lower().startswith("<!doctype html>")
     for name, table in tables.items():

@@ -14,6 +14,7 @@ from dpc_lightning.evaluation.jobs.outcome import Outcome
 from dpc_lightning.evaluation.jobs.results import RESULTS, ResultsFile, read_results
 from dpc_lightning.report import log_run, report_tables
 from tests.evaluation.jobs.small_benchmark import benchmark_of, config
+from tests.report.run_folder import write_run
 from tests.wandb_files import check_report, offline_runs
 
 STUDY: dict[str, Any] = {
@@ -92,9 +93,10 @@ def test_what_fails_in_the_service_is_said_and_loses_nothing(
     assert f"The report is {run_dir / 'report.html'}" in said.out
 
 
-def test_a_run_of_somebody_else_is_left_alone(finished_run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_run_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     """A W&B run is under way in this process, and the `fit` had no logger for it."""
-    _, run_dir = finished_run
+    run_dir = tmp_path / "run"
+    write_run(run_dir)
     with wandb.init(project="other", dir=str(tmp_path)) as run:
         log_run(run_dir)
         assert wandb.run is run

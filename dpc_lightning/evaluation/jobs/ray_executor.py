@@ -132,7 +132,7 @@ class RayExecutor:
             The jobs that have ended, with what came out.
 
         Raises:
-            PreemptedError: if a job was asked to end.
+            PreemptedError: if a job, or this process, was asked to end.
             ResultsError: if the cluster is gone.
         """
         try:
@@ -140,6 +140,10 @@ class RayExecutor:
         except self._ray.exceptions.RayError as error:
             msg = f"The Ray cluster is gone: {error} What was measured is kept; the same command goes on."
             raise ResultsError(msg) from error
+        except SystemError as error:  # what a signal's handler raises arrives wrapped
+            if isinstance(error.__cause__, PreemptedError):
+                raise error.__cause__ from None
+            raise
         return [(self._running[each], self._answer_of(each, self._running.pop(each))) for each in list(ready)]
 
     def close(self) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import yaml
 
 from dpc_lightning.__main__ import main
-from dpc_lightning.errors import ConfigError
+from dpc_lightning.errors import ConfigError, PreemptedError
 from dpc_lightning.evaluation.jobs import ray_executor
 from dpc_lightning.evaluation.jobs.ray_executor import RayExecutor
 from dpc_lightning.evaluation.jobs.results import read_results
@@ -125,3 +126,18 @@ def test_the_extra_is_named_where_it_is_missing(own_folders: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"pip install 'dpc-lightning\[ray\]'"):
         RayExecutor(own_folders)
+
+
+def test_a_signal_during_the_wait_ends_it_in_good_order(own_folders: Path) -> None:
+    """Ray's wait, written in Cython, wraps what a signal's handler raises."""
+
+    class Cluster:
+        exceptions = ray.exceptions
+
+        def wait(self, *_: Any, **__: Any) -> None:
+            raise SystemError("returned a result with an exception set") from PreemptedError("asked to end")
+
+    executor = RayExecutor.__new__(RayExecutor)
+    executor._ray, executor._running = Cluster(), {}
+    with pytest.raises(PreemptedError, match="asked to end"):
+        executor.collect(1.0)
