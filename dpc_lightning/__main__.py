@@ -84,11 +84,12 @@ def _train(words: Sequence[str]) -> int:
 
     run_dir = run(_with_config_of_run(_with_packaged_configs(words)))
     if run_dir is not None:
-        from dpc_lightning.report import draw_purchases, print_run  # noqa: PLC0415
+        from dpc_lightning.report import draw_purchases, log_run, print_run  # noqa: PLC0415
 
         if not run_dir.picture.exists():  # a finished run keeps its picture
             draw_purchases(run_dir)
         print_run(run_dir)
+        log_run(run_dir.path)
     return 0
 
 
@@ -103,10 +104,12 @@ def _benchmark(words: Sequence[str]) -> int:
 
     started = benchmark(_with_packaged_configs(words)[1:])
     if started.run_dir is not None:
-        from dpc_lightning.report import print_verdicts, write_report  # noqa: PLC0415
+        from dpc_lightning.report import log_benchmark, print_verdicts, write_report  # noqa: PLC0415
 
         if print_verdicts(started.run_dir, started.metric):
-            print(f"The report is {write_report(started.run_dir, metric=started.metric)}")
+            place, metric, (project, name) = started.run_dir, started.metric, started.wandb
+            page = log_benchmark(place, project, name, metric=metric) if project else write_report(place, metric=metric)
+            print(f"The report is {page}")
     return started.status
 
 

@@ -45,3 +45,18 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def small_root(finished_run: tuple[Path, Path]) -> Path:
     """The small data root, made already. Not to be changed."""
     return finished_run[0]
+
+
+@pytest.fixture
+def wandb_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[None]:
+    """Weights & Biases without network or account, and without a trace in the next test."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):  # else it writes into the home folder
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    yield
+    import wandb
+
+    wandb.teardown()

@@ -1,12 +1,7 @@
 """Loggers by their short names, read back from disk: what they are told, and `metrics.csv` beside them."""
 
 import csv
-import json
-import os
-import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +11,11 @@ from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from wandb.proto import wandb_internal_pb2
 
 from dpc_lightning.__main__ import main
+from dpc_lightning.report import report_tables
 from tests.small_run import fit, metrics, purchases, words
+from tests.wandb_files import check_report, offline_runs
 
 SHORT = ("--purchase.pretrain_epochs=1", "--evaluate.epochs=1")
 SOME = {
@@ -48,78 +44,42 @@ def metrics_of(run_dir: Path) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
-@pytest.fixture
-def wandb_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Weights & Biases without network or account, and without a trace in the next test."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):  # else it writes into the home folder
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-    yield
-    wandb.teardown()
-
-
-def wandb_records(file: Path) -> Iterator[bytes]:
-    """Read the log of an offline run: 7 bytes of header, then records in blocks of 32 KiB, as LevelDB writes them."""
-    content, place, record = file.read_bytes(), 7, b""
-    assert content.startswith(b":W&B")
-    while place < len(content):
-        if 32_768 - place % 32_768 < 7:  # the rest of a block that has no room for a record's header
-            place += 32_768 - place % 32_768
-            continue
-        _, length, kind = struct.unpack_from("<IHB", content, place)
-        record += content[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in {1, 4}:  # the whole record, or its last part
-            yield record
-            record = b""
-
-
 def pixels(file: Path) -> NDArray[np.uint8]:
     """Read an image."""
     with Image.open(file) as image:
         return np.asarray(image.convert("RGB"), dtype=np.uint8)
 
 
-def wandb_run(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Path]]:
-    """Read what an offline run of Weights & Biases would send: the rows of its history, and its files by name."""
-    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    history: list[dict[str, Any]] = []
-    files: dict[str, Path] = {}
-    for data in wandb_records(file):
-        record = wandb_internal_pb2.Record.FromString(data)  # type: ignore[attr-defined]  # generated
-        if record.WhichOneof("record_type") == "history":
-            items = record.history.item
-            history.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
-        artifact = record.artifact if record.HasField("artifact") else record.request.log_artifact.artifact
-        files |= {entry.path: Path(entry.local_path) for entry in artifact.manifest.contents}
-    return history, files
-
-
 @pytest.mark.usefixtures("wandb_offline")
-def test_weights_and_biases_gets_the_metrics_and_the_bought_images(small_root: Path, tmp_path: Path) -> None:
+def test_weights_and_biases_gets_the_metrics_the_bought_images_and_the_report(small_root: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
-    fit(small_root, run_dir, *SHORT, *logger_words(WandbLogger.__name__, run_dir))
+    wanted = (*SHORT, *logger_words(WandbLogger.__name__, run_dir))
+    fit(small_root, run_dir, *wanted)
+    page = (run_dir / "report.html").stat()
+    fit(small_root, run_dir, *wanted)  # it is finished: nothing is logged again
     wandb.finish()
-    history, files = wandb_run(run_dir)
-    assert {name for row in history for name in row} >= SOME
+    (run,) = offline_runs(run_dir)
+    assert run.logged >= SOME
     beside = metrics_of(run_dir)
     for name in SOME:
-        assert [row[name] for row in history if name in row] == pytest.approx([value for _, value in beside[name]])
+        assert [row[name] for row in run.history if name in row] == pytest.approx([value for _, value in beside[name]])
     for number in (1, 2):
         rows = [row for row in purchases(run_dir) if row["round"] == str(number)]
-        assert sum(row.get(f"purchase/round_{number}/nrows", 0) for row in history) == 6
-        table = json.loads(files[f"purchase/round_{number}.table.json"].read_text())
+        assert sum(row.get(f"purchase/round_{number}/nrows", 0) for row in run.history) == 6
+        table = run.table(f"purchase/round_{number}")
         assert table["columns"] == ["index", "image", "score", "labels"]
         for (index, picture, score, labels), row in zip(table["data"], rows, strict=True):
             assert index == int(row["index"])
             assert score == pytest.approx(float(row["score"]), rel=1e-4)
             assert labels == (", ".join(name for name in list(row)[5:] if row[name] == "1") or "clean")
             assert np.array_equal(
-                pixels(files[picture["path"]]), pixels(small_root / "unlabelled" / "images" / row["image"])
+                pixels(run.files[picture["path"]]), pixels(small_root / "unlabelled" / "images" / row["image"])
             )
+    assert (run_dir / "report.html").stat() == page
+    tables = report_tables(run_dir)
+    check_report(run, tables)
+    for name in tables:
+        assert sum(row.get(f"report/{name}/_type") == "table-file" for row in run.history) == 1
 
 
 def test_tensorboard_by_its_short_name_in_yaml(small_root: Path, tmp_path: Path) -> None:

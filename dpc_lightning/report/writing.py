@@ -13,7 +13,7 @@ from dpc_lightning.report.run_files import RunFiles, read_config
 from dpc_lightning.report.run_report import run_page
 from dpc_lightning.report.table import Table
 
-__all__ = ["report_page", "report_tables", "write_report"]
+__all__ = ["report_page", "report_tables", "tables_of_page", "write_page", "write_report"]
 
 
 def write_report(folder: Path, *, out: Path | None = None, metric: str = "f1_macro") -> Path:
@@ -34,8 +34,22 @@ def write_report(folder: Path, *, out: Path | None = None, metric: str = "f1_mac
         RunDirError: if the folder is neither, or if the report cannot be written.
         DataError: if a file in it is damaged.
     """
-    page = report_page(folder, metric=metric)
-    file = folder / "report.html" if out is None else out
+    return write_page(report_page(folder, metric=metric), folder / "report.html" if out is None else out)
+
+
+def write_page(page: Page, file: Path) -> Path:
+    """Write a report that is laid out already.
+
+    Args:
+        page: as `report_page` gives it.
+        file: the page; the tables go to a folder named like it without its ending.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunDirError: if it cannot be written.
+    """
     tables = file.with_suffix("")
     if tables == file:
         msg = f"Expected `--out` to be the name of an HTML file, for example {file}.html, but got {file}."
@@ -45,7 +59,7 @@ def write_report(folder: Path, *, out: Path | None = None, metric: str = "f1_mac
     except OSError as error:
         msg = f"Cannot make the folder {tables} for the tables: {error.strerror or error}. Give another `--out`."
         raise RunDirError(msg) from error
-    for table in _tables(page):
+    for table in tables_of_page(page):
         write_text(tables / f"{table.name}.csv", table.csv())
     write_text(tables / "report.md", as_markdown(page))
     write_text(file, render(page))
@@ -63,7 +77,7 @@ def report_tables(folder: Path, *, metric: str = "f1_macro") -> dict[str, Table]
         RunDirError: if the folder is neither.
         DataError: if a file in it is damaged.
     """
-    return {table.name: table for table in _tables(report_page(folder, metric=metric))}
+    return {table.name: table for table in tables_of_page(report_page(folder, metric=metric))}
 
 
 def report_page(folder: Path, *, metric: str = "f1_macro") -> Page:
@@ -93,7 +107,12 @@ def report_page(folder: Path, *, metric: str = "f1_macro") -> Page:
     raise RunDirError(msg)
 
 
-def _tables(page: Page) -> list[Table]:
+def tables_of_page(page: Page) -> list[Table]:
+    """Give the tables of a page, each with a name of its own.
+
+    Args:
+        page: as `report_page` gives it.
+    """
     tables = [table for _, table in tables_of(page)]
     names = [table.name for table in tables]
     assert len(set(names)) == len(names), f"two tables have one name: {sorted(names)}"

@@ -57,6 +57,10 @@ class Options:
     """Try jobs again that have failed."""
     rows: Sequence[str] = field(default_factory=tuple)
     """Files `rows.jsonl` of other folders or machines: results that are in them are not measured again."""
+    wandb_project: str | None = None
+    """Log the report to this project of Weights & Biases at the end of each start; null does not."""
+    wandb_name: str | None = None
+    """Name of the run there; null takes that of the folder."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""

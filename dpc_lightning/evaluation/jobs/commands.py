@@ -25,11 +25,13 @@ class Started:
             2 if the words were not understood.
         run_dir: folder of the results; None if the words were not understood, or only help was asked for.
         metric: score by which the tables rank.
+        wandb: W&B project that gets the report, and the name of the run there; None for neither.
     """
 
     status: int
     run_dir: Path | None = None
     metric: str = "f1_macro"
+    wandb: tuple[str | None, str | None] = (None, None)
 
 
 def main(argv: Sequence[str]) -> Started:
@@ -55,7 +57,7 @@ def main(argv: Sequence[str]) -> Started:
     options = Options(**{each.name: chosen[each.name] for each in fields(Options)})
     benchmark = _to_judge(chosen) if judging else _chosen_benchmark(parser, chosen)
     status = run_benchmark(benchmark, Path(chosen.run_dir), options, Console(soft_wrap=True))
-    return Started(status, Path(chosen.run_dir), benchmark.metric)
+    return Started(status, Path(chosen.run_dir), benchmark.metric, (options.wandb_project, options.wandb_name))
 
 
 def _parser() -> ArgumentParser:
