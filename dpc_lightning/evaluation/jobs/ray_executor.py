@@ -12,6 +12,7 @@ from dpc_lightning.atomic import write_atomically
 from dpc_lightning.errors import ConfigError, PreemptedError
 from dpc_lightning.evaluation.jobs.carry_out import KEPT, START_FILES, Task, carry_out
 from dpc_lightning.evaluation.jobs.outcome import Outcome
+from dpc_lightning.kept_predictions import PREDICTIONS
 
 __all__ = ["RayExecutor"]
 
@@ -148,7 +149,7 @@ def _read_start(folder: Path) -> Files:
 
 
 def _small_files(folder: Path) -> Files:
-    names = ("config.yaml", "job.yaml", "metrics.csv", "purchases.csv", "summary.json", "ledger.sqlite")
+    names = ("config.yaml", "job.yaml", "metrics.csv", "purchases.csv", "summary.json", "ledger.sqlite", PREDICTIONS)
     return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
 
 
