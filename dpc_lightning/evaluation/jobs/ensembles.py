@@ -156,7 +156,7 @@ def combine(outcomes: Sequence[Outcome], kept: Sequence[KeptPredictions], judge_
         outcomes[0],
         scores={name: scores[name] for name in SCORES},
         f1_per_class=scores["f1_per_class"],
-        evaluate_seconds=sum(each.evaluate_seconds for each in outcomes),
+        evaluate_seconds=round(sum(each.evaluate_seconds for each in outcomes), 3),
         wall_seconds=round(sum(each.wall_seconds for each in outcomes), 3),
         facts={"members": list(judge_seeds)},
         finished=Outcome().finished,
