@@ -10,6 +10,7 @@ from dpc_lightning.callbacks.lowered_rates import LoweredRates
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.callbacks.phase_records import PhaseRecord, PhaseRecords
 from dpc_lightning.callbacks.phase_reset import PhaseReset
+from dpc_lightning.callbacks.predictions_keeper import PredictionsKeeper
 from dpc_lightning.callbacks.preemption import Preemption
 from dpc_lightning.callbacks.purchase_log import PurchaseLog
 from dpc_lightning.callbacks.purchase_progress import PurchaseProgress
@@ -27,6 +28,7 @@ __all__ = [
     "PhaseRecord",
     "PhaseRecords",
     "PhaseReset",
+    "PredictionsKeeper",
     "Preemption",
     "PurchaseLog",
     "PurchaseProgress",

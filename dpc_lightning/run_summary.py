@@ -1,7 +1,6 @@
 """`summary.json`: the result of a run, in numbers."""
 
 import json
-import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,7 +15,6 @@ from dpc_lightning.errors import RunDirError
 from dpc_lightning.loops.buyer import START_MODEL
 from dpc_lightning.loops.planner import PLAN
 from dpc_lightning.models.classifier import MultiLabelClassifier
-from dpc_lightning.models.metrics import Scores
 from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.run_dir import RunDir
 from dpc_lightning.trainer import PurchaseTrainer
@@ -60,7 +58,7 @@ def write_summary(
         "plans": [_plan(event) for event in plans],
         "acquisition": type(loop.plan.acquisition).__name__,
         "start_model_informed": judged[-1]["informed"] if judged else None,
-        "test": _scores_as_numbers(scores),
+        "test": scores.as_numbers(),
         "seed": loop.seed,
         "classes": list(data.classes),
         "images": {
@@ -100,25 +98,6 @@ def cut_short_by(trainer: PurchaseTrainer) -> list[str]:
         "limit_test_batches": trainer.limit_test_batches == 1.0,
     }
     return [f"trainer.{name}" for name, kept in whole.items() if not kept]
-
-
-def _scores_as_numbers(scores: Scores) -> dict[str, Any]:
-    """Give the scores on the test set as plain numbers, None for one that cannot be given.
-
-    A class without positives has no F1 and is named.
-    """
-    return {
-        "f1_macro": _number(scores.f1_macro),
-        "f1_macro_at_half": _number(scores.f1_macro_at_half),
-        "map": _number(scores.map),
-        "exact_match": _number(scores.exact_match),
-        "f1_per_class": {name: _number(value) for name, value in scores.f1_per_class.items()},
-        "classes_without_positives": list(scores.classes_without_positives),
-    }
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value  # JSON knows no NaN
 
 
 def _phase_records(trainer: PurchaseTrainer) -> list[Any]:

@@ -11,28 +11,13 @@ import pytest
 from dpc_lightning.__main__ import main
 from dpc_lightning.data.manifest import read_labelled
 from dpc_lightning.errors import RunDirError
-from dpc_lightning.models.metrics import Scores
 from dpc_lightning.run_dir import RunDir
-from dpc_lightning.run_summary import _scores_as_numbers, write_summary
+from dpc_lightning.run_summary import write_summary
 from tests.small_run import words
-
-NAN = float("nan")
 
 
 def no_nan(name: str) -> Any:
     raise AssertionError(name)
-
-
-def test_what_cannot_be_scored_is_null() -> None:
-    scores = Scores(0.5, NAN, NAN, 0.25, {"dent": 0.5, "hole": NAN}, {}, {}, ("hole",))
-    assert _scores_as_numbers(scores) == {
-        "f1_macro": 0.5,
-        "f1_macro_at_half": None,
-        "map": None,
-        "exact_match": 0.25,
-        "f1_per_class": {"dent": 0.5, "hole": None},
-        "classes_without_positives": ["hole"],
-    }
 
 
 def test_a_class_without_positives_in_the_test_set_leaves_valid_json(

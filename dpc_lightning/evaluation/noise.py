@@ -69,7 +69,8 @@ def noise(results: Iterable[Result], metric: str = "f1_macro", *, base: str | No
     needed = seeds_needed(scores_by_case(checked.rows), problems)
     repeated = [scored for scored in checked.rows if not is_plain(scored.row)]
     found = [*remedies(checked.rows, metric, base, problems), *_thresholds(rows, problems)] if repeated else []
-    chance = against_itself(crossed, problems)
+    ensembles = {row.pipeline for row in rows if "members" in row.facts}  # of trainings that are counted already
+    chance = against_itself([grid for grid in crossed if grid.case.pipeline not in ensembles], problems)
     if not (splits or needed or found or chance or repeated):
         return None
     return Noise(metric, tuple(splits), tuple(found), tuple(needed), tuple(chance), tuple(problems))

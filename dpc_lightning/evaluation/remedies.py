@@ -114,7 +114,9 @@ def remedies(rows: Sequence[Scored], metric: str, base: str | None, problems: li
         return []
     base = base if base is not None else min(counts, key=lambda name: (-counts[name], name))
     found = []
-    for budget, trainings in _by_budget(rows, metric).items():
+    repeated = _by_budget(rows, metric)
+    problems += _trained_once(rows, repeated)
+    for budget, trainings in repeated.items():
         for name in sorted(trainings):
             if name == base:
                 continue
@@ -165,6 +167,17 @@ def _by_budget(rows: Sequence[Scored], metric: str) -> dict[Budget, dict[str, _T
                 gap = _gap(rows, budget, name)
                 found.setdefault(budget, {})[name] = _Trainings(name, metric, repeated, gap)
     return found
+
+
+def _trained_once(rows: Sequence[Scored], repeated: Mapping[Budget, Mapping[str, _Trainings]]) -> list[str]:
+    """Say which pipelines of studies of noise have a single row of each purchase."""
+    studied = {case_of(row) for row, _ in rows if not is_plain(row)}
+    return [
+        f"{case}: one row of each purchase, which says nothing of the noise of training: give more `judge_seeds`, at "
+        "least twice as many as an ensemble has members"
+        for case in sorted(studied, key=lambda case: case.order)
+        if case.pipeline not in repeated.get(case.budget, {})
+    ]
 
 
 def _gap(rows: Sequence[Scored], budget: Budget, pipeline: str) -> float | None:

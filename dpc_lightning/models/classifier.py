@@ -40,6 +40,8 @@ class MultiLabelClassifier(StagedModule):
 
     Attributes:
         test_scores: scores of the last test; None before.
+        last_test: logits `(N, C)` float32 and labels `(N, C)` uint8 of the last test, in the order of the set; None
+            before.
         predict_embeddings: whether `predict_step` adds embeddings.
         lowered_rates: where the learning rate is lower than the recipe says, because training had diverged.
 
@@ -52,6 +54,7 @@ class MultiLabelClassifier(StagedModule):
     def __init__(self, evaluate: Pipeline, **recipe: Any) -> None:  # noqa: ANN401  jsonargparse reads the fields
         super().__init__(evaluate, **recipe)
         self.test_scores: Scores | None = None
+        self.last_test: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
         self.predict_embeddings = False
         self.lowered_rates: Sequence[LoweredRate] = ()
         self._table = LogitTable()
@@ -240,6 +243,7 @@ class MultiLabelClassifier(StagedModule):
             return
         logits, labels = self._table.gather(self.trainer.strategy, self.num_classes)
         self._table.clear()
+        self.last_validation = logits, labels
         self.thresholds = tune_thresholds(logits, labels)
         scores = self._score(logits, labels)
         self.class_f1 = np.array(list(scores.f1_per_class.values()), dtype=np.float32)
@@ -262,6 +266,7 @@ class MultiLabelClassifier(StagedModule):
         """Log the scores at the thresholds tuned on validation, and keep them in `test_scores`."""
         logits, labels = self._table.gather(self.trainer.strategy, self.num_classes)
         self._table.clear()
+        self.last_test = logits, labels
         self.test_scores = self._score(logits, labels)
         self.log_dict(self.test_scores.as_log("test/"), sync_dist=True)
 

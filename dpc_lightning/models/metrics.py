@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,6 +64,22 @@ class Scores:
             table |= {f"{name}/{label}": value for label, value in values.items() if not np.isnan(value)}
         return {prefix + name: value for name, value in table.items()}
 
+    def as_numbers(self) -> dict[str, Any]:
+        """Give the scores as plain data for a file.
+
+        Returns:
+            `f1_macro`, `f1_macro_at_half`, `map`, `exact_match`, `f1_per_class` and `classes_without_positives`, None
+            for a score that is not defined.
+        """
+        return {
+            "f1_macro": _number(self.f1_macro),
+            "f1_macro_at_half": _number(self.f1_macro_at_half),
+            "map": _number(self.map),
+            "exact_match": _number(self.exact_match),
+            "f1_per_class": {name: _number(value) for name, value in self.f1_per_class.items()},
+            "classes_without_positives": list(self.classes_without_positives),
+        }
+
 
 def evaluate_predictions(
     probabilities: NDArray[np.floating],
@@ -120,6 +137,10 @@ def _exact_match(decisions: Tensor, targets: Tensor) -> float:
     if targets.shape[1] == 1:  # torchmetrics wants two labels at least
         return float(binary_accuracy(decisions[:, 0], targets[:, 0]).item())
     return float(multilabel_exact_match(decisions, targets, num_labels=targets.shape[1]).item())
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value  # JSON knows no NaN
 
 
 def _mean(values: dict[str, float]) -> float:

@@ -50,6 +50,8 @@ class StagedModule(LightningModule):
             positives, and before the first validation.
         validation_map: mean average precision on the last validation; NaN before the first.
         validated_step: training steps of the run at the last validation of this network; -1 before the first.
+        last_validation: logits `(N, C)` float32 and labels `(N, C)` uint8 of the last validation of this network, in
+            the order of the set; None before the first, and after a checkpoint was loaded: it holds no predictions.
     """
 
     network: Network
@@ -176,6 +178,7 @@ class StagedModule(LightningModule):
         self.class_f1: NDArray[np.float32] = np.full(self.num_classes, np.nan, dtype=np.float32)
         self.validation_map = float("nan")
         self.validated_step = -1
+        self.last_validation: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write the key `classifier`: plain values only, because checkpoints are read with `weights_only=True`."""

@@ -112,6 +112,15 @@ def test_what_cannot_be_compared_is_said() -> None:
     assert problems[-1] == "default, 50 labels: no repeated trainings under base, the base of calm"
 
 
+def test_a_single_ensemble_of_each_purchase_is_said_to_show_nothing() -> None:
+    base = judged("base", 0.02, draw=1)
+    few = judged("base x3", 0.01, draw=2, shape=(4, 3, 1))
+    problems: list[str] = []
+    assert not remedies(scored([*base, *few, row("badge", 1, 0.5, pipeline="plain")]), "f1_macro", "base", problems)
+    (said,) = problems
+    assert said.startswith("default, 100 labels, judged by base x3: one row of each purchase")
+
+
 def test_thresholds_are_compared_on_the_same_trainings() -> None:
     rows = [
         replace(r, scores={"f1_macro": r.scores["f1_macro"], "f1_macro_at_half": 0.3 + 2 * (r.scores["f1_macro"] or 0)})

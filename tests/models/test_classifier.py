@@ -77,6 +77,12 @@ def test_it_learns_in_a_stock_trainer_and_is_judged_by_its_own_thresholds() -> N
     assert logged["parameters/trainable"] == logged["parameters/total"]
     trainer.test(module, datamodule=data, verbose=False)
     assert module.test_scores is not None
+    assert module.last_validation is not None
+    assert module.last_test is not None
+    for (kept, labels), split in ((module.last_validation, data.sets[1]), (module.last_test, data.sets[2])):
+        with torch.no_grad():
+            np.testing.assert_allclose(kept, module.eval()(split.images).numpy(), rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(labels, split.labels)
     with torch.no_grad():
         probabilities = module.eval()(data.sets[2].images).sigmoid().numpy()
     expected = evaluate_predictions(probabilities, data.sets[2].labels, module.thresholds, CLASSES)

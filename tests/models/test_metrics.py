@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 from dpc_lightning.errors import DpcError
-from dpc_lightning.models.metrics import evaluate_predictions
+from dpc_lightning.models.metrics import Scores, evaluate_predictions
 
 
 @given(st.integers(2, 40), st.integers(1, 5), st.integers(0, 10_000))
@@ -100,3 +100,15 @@ def test_average_precision_tells_confident_logits_apart() -> None:
     labels = np.array([[1], [1], [0], [0]], dtype=np.uint8)
     scores = evaluate_predictions(1 / (1 + np.exp(-logits)), labels, np.array([0.5], dtype=np.float32), ["scratch"])
     assert scores.map == 1.0
+
+
+def test_what_cannot_be_scored_is_null() -> None:
+    scores = Scores(0.5, float("nan"), float("nan"), 0.25, {"dent": 0.5, "hole": float("nan")}, {}, {}, ("hole",))
+    assert scores.as_numbers() == {
+        "f1_macro": 0.5,
+        "f1_macro_at_half": None,
+        "map": None,
+        "exact_match": 0.25,
+        "f1_per_class": {"dent": 0.5, "hole": None},
+        "classes_without_positives": ["hole"],
+    }

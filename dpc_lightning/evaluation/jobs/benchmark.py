@@ -19,6 +19,7 @@ from rich.table import Table
 
 from dpc_lightning.atomic import write_text
 from dpc_lightning.errors import ConfigError, PreemptedError, RunDirError
+from dpc_lightning.evaluation.jobs.ensembles import Added, add_ensembles
 from dpc_lightning.evaluation.jobs.estimate import seconds_left, spoken
 from dpc_lightning.evaluation.jobs.grid import Grid
 from dpc_lightning.evaluation.jobs.job import Job
@@ -82,7 +83,7 @@ def run_benchmark(benchmark: Benchmark, run_dir: Path, options: Options, console
         console: where progress is shown.
 
     Returns:
-        0 if every case has a score now, 1 if jobs have failed, 4 if some are left.
+        0 if every job has given a score, 1 if jobs have failed, 4 if some are left.
 
     Raises:
         ConfigError: if a setting is wrong.
@@ -94,7 +95,7 @@ def run_benchmark(benchmark: Benchmark, run_dir: Path, options: Options, console
     began = time.monotonic()
     with _held(run_dir), ResultsFile(run_dir / RESULTS) as results:
         grid = Grid(benchmark, _drawn(benchmark, results))
-        results.set_cases(grid.cases)
+        results.set_cases(grid.places)
         write_text(run_dir / "benchmark.yaml", yaml.safe_dump(_plain(asdict(benchmark)), sort_keys=False))
         for file in options.rows:
             console.print(f"{results.take_rows(Path(file))} results taken from {file}", highlight=False)
@@ -112,6 +113,7 @@ def run_benchmark(benchmark: Benchmark, run_dir: Path, options: Options, console
             finally:
                 executor.close()
                 results.export_rows(run_dir / ROWS)
+        _tell_ensembles(add_ensembles(grid.ensembles.values(), results, run_dir), console)
         results.export_rows(run_dir / ROWS)
         failed = _tell_failed(scheduler, console)
         return JOBS_LEFT if scheduler.missing else int(failed > 0)
@@ -180,6 +182,19 @@ def _tell_failed(scheduler: Scheduler, console: Console) -> int:
     if failed:
         console.print(f"{len(failed)} jobs failed. `--retry_failed true` tries them again.", highlight=False)
     return len(failed)
+
+
+def _tell_ensembles(added: Added, console: Console) -> None:
+    if added.made:
+        console.print(f"{added.made} ensembles put together", highlight=False)
+    for place, reason in list(added.skipped.items())[:5]:
+        console.print(f"no ensemble: {place}: {reason}", highlight=False, markup=False)
+    if added.skipped:
+        console.print(
+            f"{len(added.skipped)} ensembles are left out. Results that were taken from `--rows`, or measured before "
+            "`ensembles` was asked for, have no predictions. Another `--run_dir` measures them anew.",
+            highlight=False,
+        )
 
 
 def _plan_table(scheduler: Scheduler) -> Table:

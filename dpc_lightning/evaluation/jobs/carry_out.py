@@ -19,7 +19,7 @@ from dpc_lightning.evaluation.jobs.outcome import Outcome
 from dpc_lightning.evaluation.result import ALL
 from dpc_lightning.process_lock import ProcessLock
 
-__all__ = ["KEPT", "START_FILES", "Task", "carry_out", "is_kept"]
+__all__ = ["KEPT", "SCORES", "START_FILES", "Task", "carry_out", "is_kept"]
 
 KEPT = "start"
 """Folder in a start's folder that other jobs begin with."""

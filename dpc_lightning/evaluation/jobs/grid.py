@@ -11,6 +11,7 @@ import yaml
 from dpc_lightning.acquisition.listed import read_indices
 from dpc_lightning.configs import config_path
 from dpc_lightning.errors import ConfigError
+from dpc_lightning.evaluation.jobs.ensembles import Ensemble, groups, keeping_predictions
 from dpc_lightning.evaluation.jobs.job import Job, Place, digest, filled, merged
 from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Study
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
@@ -39,7 +40,8 @@ class Grid:
 
     Attributes:
         jobs: by key; every start comes before the jobs that begin with it, every purchase before those that judge it.
-        cases: key of the outcome of each case.
+        cases: key of the outcome of each case that a job answers.
+        ensembles: of jobs, by their places.
 
     Raises:
         ConfigError: if a setting is wrong, or a pair exceeds the pool.
@@ -49,6 +51,7 @@ class Grid:
     drawn: Mapping[int, Sequence[Pair]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict, init=False)
     cases: dict[Place, str] = field(default_factory=dict, init=False)
+    ensembles: dict[Place, Ensemble] = field(default_factory=dict, init=False)
     _bought_by: dict[str, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -60,6 +63,13 @@ class Grid:
             pairs = [*study.pairs, *self.drawn.get(number, ())]
             for seed in study.seeds:
                 self._lay_out(study, merged(base, study.fit), pairs, pipelines, seed)
+        for key in {member for ensemble in self.ensembles.values() for member in ensemble.members}:
+            self.jobs[key] = keeping_predictions(self.jobs[key])
+
+    @property
+    def places(self) -> dict[Place, str]:
+        """All cases with the keys of their outcomes, those of ensembles last."""
+        return self.cases | {place: ensemble.key for place, ensemble in self.ensembles.items()}
 
     def _lay_out(
         self,
@@ -95,6 +105,19 @@ class Grid:
     def add_job(self, job: Job) -> None:
         """Add a job, unless it is there."""
         self.jobs.setdefault(job.key, job)
+
+    def add_ensemble(self, ensemble: Ensemble) -> None:
+        """Add an ensemble.
+
+        Raises:
+            ConfigError: if there is another one in its place.
+        """
+        if self.ensembles.setdefault(ensemble.place, ensemble) != ensemble:
+            msg = (
+                f"Two ensembles would stand for {ensemble.place}, with other members: expected the same `judge_seeds` "
+                "in all studies of one name that ask for `ensembles` of the same pipeline."
+            )
+            raise ConfigError(msg)
 
     def buyer_of(self, purchase: str, job: str) -> str:
         """Say which job makes a purchase: the first that was laid out."""
@@ -148,13 +171,16 @@ class _Seed:
         bought = pair.labels if labels is None else labels
         budget = {"labels": pair.labels, "seconds": pair.seconds}
         settings = merged(self.settings, {"purchase": budget}, arm_settings)
+        added: dict[Place, str] = {}
         for purchase_seed in self.study.purchase_seeds or (self.seed,):
             for judge_seed in self.study.judge_seeds or (purchase_seed,):
                 for name, pipeline in self.pipelines.items():
                     case = Place(self.study.name, arm, bought, pair.seconds, name, self.seed, purchase_seed, judge_seed)
-                    self._add_case(case, settings, pipeline)
+                    added[case] = self._add_case(case, settings, pipeline)
+        for ensemble in groups(added, self.study.ensembles):
+            self.grid.add_ensemble(ensemble)
 
-    def _add_case(self, case: Place, settings: Mapping[str, Any], pipeline: Mapping[str, Any]) -> None:
+    def _add_case(self, case: Place, settings: Mapping[str, Any], pipeline: Mapping[str, Any]) -> str:
         start = self._start(case, settings)
         reference = self._start(case, self.settings) if "{start}" in str(pipeline) else ""
         purchase = digest("purchase", start, settings["purchase"], _listed(settings), case.purchase_seed)
@@ -182,6 +208,7 @@ class _Seed:
         )
         self.grid.add_job(job)
         self.grid.cases[case] = key
+        return key
 
     def _start(self, case: Place, settings: Mapping[str, Any]) -> str:
         """Lay out the start model that a job begins with, and give its key."""

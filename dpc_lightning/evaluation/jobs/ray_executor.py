@@ -19,6 +19,7 @@ from dpc_lightning.errors import ConfigError, PreemptedError, ResultsError
 from dpc_lightning.evaluation.jobs.carry_out import KEPT, START_FILES, Task, carry_out
 from dpc_lightning.evaluation.jobs.job import digest
 from dpc_lightning.evaluation.jobs.outcome import Outcome
+from dpc_lightning.kept_predictions import PREDICTIONS
 
 __all__ = ["RayExecutor"]
 
@@ -33,7 +34,16 @@ A_CLUSTER_WITHIN = 30.0
 
 LOG = "log.txt"
 
-SMALL_FILES = ("config.yaml", "job.yaml", "metrics.csv", "purchases.csv", "summary.json", "ledger.sqlite", LOG)
+SMALL_FILES = (
+    "config.yaml",
+    "job.yaml",
+    "metrics.csv",
+    "purchases.csv",
+    "summary.json",
+    "ledger.sqlite",
+    PREDICTIONS,
+    LOG,
+)
 """What of a job's folder comes back."""
 
 Files = Mapping[str, bytes]

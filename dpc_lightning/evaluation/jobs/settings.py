@@ -84,6 +84,9 @@ class Study:
     judge_seeds: Sequence[int] | None = None
     """Seeds of the judging training, crossed with the others; null for the seed of the picks. Where given, it must
     contain the seeds of the picks."""
+    ensembles: Sequence[int] = ()
+    """Numbers of members, for example [3]: the trainings of each purchase, in the order of their judge seeds, are put
+    together in groups of so many, whose mean probabilities are scored as the pipeline `NAME x3`."""
     references: Sequence[Reference] = get_args(Reference)
     """References beside `random`, which always is one: `none`, `double` (random at double budget), `all`."""
 
@@ -104,6 +107,22 @@ class Study:
         wrong = set(self.purchase_seeds or ()) - set(self.judge_seeds or self.purchase_seeds or ())
         if wrong:
             msg = f"Expected `judge_seeds` of {where} to contain its `purchase_seeds`, but {sorted(wrong)} are missing."
+            raise ConfigError(msg)
+        self._check_ensembles(where)
+
+    def _check_ensembles(self, where: str) -> None:
+        members = list(self.ensembles)
+        for count in members:
+            _at_least("studies.ensembles", count, 2)
+        if len(set(members)) != len(members):
+            msg = f"Expected distinct `ensembles` in {where}, but got {members}."
+            raise ConfigError(msg)
+        trainings = len(self.judge_seeds or ())
+        if members and trainings < max(members):
+            msg = (
+                f"Expected at least {max(members)} `judge_seeds` in {where} for `ensembles: {members}`, but it has "
+                f"{trainings}: the members of an ensemble are trainings of one purchase with seeds of their own."
+            )
             raise ConfigError(msg)
 
 
