@@ -50,6 +50,7 @@ class Grid:
     jobs: dict[str, Job] = field(default_factory=dict, init=False)
     cases: dict[Place, str] = field(default_factory=dict, init=False)
     _bought_by: dict[str, str] = field(default_factory=dict, init=False)
+    _first: dict[object, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Lay out all jobs."""
@@ -95,6 +96,16 @@ class Grid:
     def add_job(self, job: Job) -> None:
         """Add a job, unless it is there."""
         self.jobs.setdefault(job.key, job)
+
+    def expect_same(self, what: str, place: Place | tuple[str, object], found: str) -> None:
+        """Refuse studies of the same name whose scores would be paired though they are not of the same thing."""
+        if self._first.setdefault(place, found) != found:
+            study = place.study if isinstance(place, Place) else place[0]
+            msg = (
+                f"Two entries `{study}` of `studies` have different {what}: their scores would be compared as if they "
+                "were of one study. Give them different names."
+            )
+            raise ConfigError(msg)
 
     def buyer_of(self, purchase: str, job: str) -> str:
         """Say which job makes a purchase: the first that was laid out."""
@@ -181,6 +192,10 @@ class _Seed:
             passes=self._passes(own, min(case.labels, self.pool or case.labels), buys=buyer == key),
         )
         self.grid.add_job(job)
+        if case.arm in {NONE, RANDOM}:
+            self.grid.expect_same(f"data or start models for seed {case.seed}", (case.study, case.seed), start)
+        self.grid.expect_same(f"pipelines `{case.pipeline}`", (case.study, case.pipeline), digest("pipeline", pipeline))
+        self.grid.expect_same(f"settings for the arm `{case.arm}` at one budget", case, key)
         self.grid.cases[case] = key
 
     def _start(self, case: Place, settings: Mapping[str, Any]) -> str:
@@ -189,10 +204,15 @@ class _Seed:
         pretrain = {name: plan[name] for name in ("pretrain_epochs",) if name in plan}
         keep = {"class_path": "dpc_lightning.callbacks.StartKeeper", "init_args": {"folder": "{kept}"}}
         own = {key: value for key, value in settings.items() if key not in {"purchase", "evaluate"}}
+        callbacks = (own.get("trainer") or {}).get("callbacks") or []
+        callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
         own = merged(
             own,
             SHORTEST,
-            {"purchase": {**BY_CHANCE["purchase"], **pretrain, "labels": 0}, "trainer": {"callbacks": [keep]}},
+            {
+                "purchase": {**BY_CHANCE["purchase"], **pretrain, "labels": 0},
+                "trainer": {"callbacks": [*callbacks, keep]},
+            },
             {"seed_everything": self.seed},
         )
         key = digest("start", own, self.identity)

@@ -101,6 +101,40 @@ def test_a_list_of_purchases_is_known_by_what_it_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"data": {**DATA, "generator": {**DATA["generator"], "preset": "hard"}}}, "data or start models for seed 1"),
+        ({"pairs": [{"labels": 12}], "pipelines": ["other/quick_look.yaml"]}, "pipelines `quick_look`"),
+        ({"fit": {"purchase": {"round_epochs": 2}}}, "settings for the arm `entropy` at one budget"),
+    ],
+)
+def test_studies_of_one_name_that_differ_in_what_is_paired_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = tmp_path / "other" / "quick_look.yaml"
+    other.parent.mkdir()
+    other.write_text("evaluate: {epochs: 3}\n")
+    first, second = benchmark_of(tmp_path), benchmark_of(tmp_path, **changes)
+    studies = [*first.studies, *second.studies]
+    with pytest.raises(ConfigError, match="Two entries `sheets` of `studies` have different") as refused:
+        Grid(type(first)(**{**vars(first), "studies": studies}))
+    assert said in str(refused.value)
+    Grid(type(first)(**{**vars(first), "studies": [*first.studies, *benchmark_of(tmp_path).studies]}))
+
+
+def test_callbacks_of_the_settings_are_in_the_start_model_too(tmp_path: Path) -> None:
+    callbacks = [{"class_path": "StochasticWeightAveraging", "init_args": {"swa_lrs": 0.1}}]
+    laid = grid(tmp_path, fit={"trainer": {"callbacks": callbacks}})
+    start = next(job for job in laid.jobs.values() if job.kind == "start")
+    assert [each["class_path"] for each in start.settings["trainer"]["callbacks"]] == [
+        "StochasticWeightAveraging",
+        "dpc_lightning.callbacks.StartKeeper",
+    ]
+    assert not laid.jobs.keys() & grid(tmp_path).jobs.keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
         ({"pairs": [{"labels": 41}]}, "study `sheets` has a pair of 41 labels, but its pool has 40 images"),
         ({"arms": ["badge"]}, "no arm `badge`, which the study `sheets` names. There are: entropy"),
         ({"pipelines": ["nonsense"]}, "no packaged configuration `nonsense`"),
@@ -109,6 +143,7 @@ def test_a_list_of_purchases_is_known_by_what_it_lists(tmp_path: Path) -> None:
         ({"seeds": [1, 1]}, "Expected distinct `seeds`"),
         ({"seeds": [-1]}, "at least 0, but got -1"),
         ({"purchase_seeds": [1, 2], "judge_seeds": [1]}, "to contain its `purchase_seeds`, but [2] are missing"),
+        ({"judge_seeds": [5, 6]}, "to contain its `seeds`, but [1] are missing"),
         ({"data": {"root": "nowhere", "generator": None}}, "no data root nowhere"),
     ],
 )
