@@ -1,10 +1,11 @@
 """The grid of a benchmark: from its settings to the jobs, each once, and the places of their results."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -133,17 +134,24 @@ class _Seed:
 
     @property
     def generator(self) -> Mapping[str, Any] | None:
-        return cast("Mapping[str, Any] | None", self.settings["data"].get("generator"))
+        found = self.settings["data"].get("generator")
+        if found is not None and not isinstance(found, Mapping):
+            msg = (
+                f"Expected settings by name, or null, in `data.generator` of study `{self.study.name}`, but got "
+                f"{found!r}. For example `generator: {{preset: default}}`."
+            )
+            raise ConfigError(msg)
+        return found
 
     @property
     def pool(self) -> int | None:
         """Images in the pool, where it can be said before the data are there."""
-        return None if self.generator is None else int(self.generator.get("unlabelled", 2000))
+        return None if self.generator is None else int(_number(self.generator, "unlabelled", 2000))
 
     @property
     def training(self) -> int:
         """Labelled images, roughly: for estimates."""
-        return 200 if self.generator is None else int(self.generator.get("training", 200))
+        return 200 if self.generator is None else int(_number(self.generator, "training", 200))
 
     @property
     def identity(self) -> object:
@@ -216,19 +224,25 @@ class _Seed:
             {"seed_everything": self.seed},
         )
         key = digest("start", own, self.identity)
-        passes = int(pretrain.get("pretrain_epochs", 30)) * self.training
+        passes = int(_number(pretrain, "pretrain_epochs", 30)) * self.training
         self.grid.add_job(Job("start", key, case, own, self.root, self.prepare, passes=passes))
         return key
 
     def _passes(self, settings: Mapping[str, Any], labels: int, *, buys: bool) -> int:
-        passes = int(settings["evaluate"].get("epochs", 25)) * (self.training + labels)
+        passes = int(_number(settings["evaluate"], "epochs", 25)) * (self.training + labels)
         if not buys or not labels:
             return passes
         plan = settings["purchase"]
-        rounds = plan.get("rounds", 3)
-        if rounds == "auto":
+        if plan.get("rounds") == "auto":
             return passes
-        return passes + int(rounds * plan.get("round_epochs", 6) * (self.training + labels * (rounds + 1) / 2 / rounds))
+        rounds, epochs = _number(plan, "rounds", 3), _number(plan, "round_epochs", 6)
+        return passes + int(epochs * (rounds * self.training + labels * (rounds + 1) / 2))
+
+
+def _number(settings: Mapping[str, Any], name: str, default: float) -> float:
+    """Read a number for an estimate; whether it is one that will do, `fit` says when it reads the settings."""
+    found = settings.get(name)
+    return found if isinstance(found, int | float) and math.isfinite(found) else default
 
 
 def _pipelines(study: Study) -> dict[str, dict[str, Any]]:
@@ -299,7 +313,9 @@ def _candidates(name: str) -> Iterator[Path]:
 def _listed(settings: Mapping[str, Any]) -> list[int]:
     """Read what an arm buys out of a file: its content matters, and not its name."""
     rule = settings["purchase"].get("acquisition")
-    file = rule.get("init_args", {}).get("file") if isinstance(rule, Mapping) else None
+    if not isinstance(rule, Mapping) or str(rule.get("class_path")).rpartition(".")[2] != "Listed":
+        return []
+    file = (rule.get("init_args") or {}).get("file")
     return [] if not isinstance(file, str) else [int(index) for index in read_indices(Path(file))]
 
 

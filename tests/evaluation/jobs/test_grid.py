@@ -121,6 +121,27 @@ def test_studies_of_one_name_that_differ_in_what_is_paired_are_refused(
     Grid(type(first)(**{**vars(first), "studies": [*first.studies, *benchmark_of(tmp_path).studies]}))
 
 
+@pytest.mark.parametrize(
+    "purchase",
+    [{"rounds": "3"}, {"rounds": 0}, {"round_epochs": None}, {"pretrain_epochs": "many"}, {"acquisition": "Nonsense"}],
+)
+def test_what_fit_refuses_is_laid_out_and_refused_by_fit(tmp_path: Path, purchase: dict[str, Any]) -> None:
+    data = {**DATA, "generator": {**DATA["generator"], "training": None, "unlabelled": "many"}}
+    assert len(grid(tmp_path, fit={"purchase": purchase}, data=data).cases) == 3
+
+
+def test_the_file_of_a_rule_of_ones_own_is_not_read_as_a_list_of_purchases(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"\x80")
+    benchmark = benchmark_of(tmp_path)
+    rules = {
+        "mine": {"class_path": "mine.Rule", "init_args": {"file": str(tmp_path / "weights.bin")}},
+        "bare": {"class_path": "Badge", "init_args": None},
+    }
+    arms = {name: {"purchase": {"acquisition": rule}} for name, rule in rules.items()}
+    laid = Grid(type(benchmark)(**{**vars(benchmark), "arms": arms}))
+    assert {case.arm for case in laid.cases} == {"none", "random", *rules}
+
+
 def test_callbacks_of_the_settings_are_in_the_start_model_too(tmp_path: Path) -> None:
     callbacks = [{"class_path": "StochasticWeightAveraging", "init_args": {"swa_lrs": 0.1}}]
     laid = grid(tmp_path, fit={"trainer": {"callbacks": callbacks}})
@@ -144,6 +165,7 @@ def test_callbacks_of_the_settings_are_in_the_start_model_too(tmp_path: Path) ->
         ({"seeds": [-1]}, "at least 0, but got -1"),
         ({"purchase_seeds": [1, 2], "judge_seeds": [1]}, "to contain its `purchase_seeds`, but [2] are missing"),
         ({"judge_seeds": [5, 6]}, "to contain its `seeds`, but [1] are missing"),
+        ({"data": {"root": "x", "generator": "default"}}, "in `data.generator` of study `sheets`, but got 'default'"),
         ({"data": {"root": "nowhere", "generator": None}}, "no data root nowhere"),
     ],
 )
