@@ -40,12 +40,14 @@ class Task:
         run_dir: folder of the benchmark on the machine that does it.
         starts: folders with the files of start models, by the keys of their jobs.
         purchases: image indices that the job is to judge, or None.
+        spent: seconds that this purchase took, by activity, or None.
     """
 
     job: Job
     run_dir: Path
     starts: Mapping[str, Path]
     purchases: tuple[int, ...] | None = None
+    spent: Mapping[str, float] | None = None
 
     @property
     def folder(self) -> Path:
@@ -112,6 +114,8 @@ def _prepare_data(task: Task) -> None:
 def _prepare_folder(task: Task) -> None:
     """Put the start model into a new folder; one that is there goes on as it is."""
     folder = task.folder
+    if task.job.kind == "start" and (folder / "summary.json").exists() and not is_kept(folder / KEPT):
+        shutil.rmtree(folder)  # the files that others begin with were removed: only a new run makes them again
     folder.mkdir(parents=True, exist_ok=True)
     if task.job.start and not (folder / "config.yaml").exists():
         source = task.starts[task.job.start]
@@ -166,7 +170,7 @@ def _outcome(task: Task, summary: Mapping[str, Any], seconds: float) -> Outcome:
         f1_per_class=test["f1_per_class"],
         bought=bought,
         indices=tuple(indices),
-        spent=summary["compute_spent_on_s"],
+        spent=summary["compute_spent_on_s"] if task.spent is None else task.spent,  # judging spends nothing on buying
         evaluate_seconds=trained,
         wall_seconds=round(seconds, 3),
         facts={name: summary[name] for name in FACTS if name in summary},
