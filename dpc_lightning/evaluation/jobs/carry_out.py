@@ -19,7 +19,7 @@ from dpc_lightning.evaluation.jobs.outcome import Outcome
 from dpc_lightning.evaluation.result import ALL
 from dpc_lightning.process_lock import ProcessLock
 
-__all__ = ["KEPT", "START_FILES", "Task", "carry_out", "is_kept"]
+__all__ = ["KEPT", "START_FILES", "Task", "carry_out", "is_kept", "prepare_data"]
 
 KEPT = "start"
 """Folder in a start's folder that other jobs begin with."""
@@ -74,7 +74,7 @@ def carry_out(task: Task) -> Outcome:
     """
     began = time.monotonic()
     try:
-        _prepare_data(task)
+        prepare_data(task)
         _prepare_folder(task)
         summary = _fit(task)
         outcome = _outcome(task, summary, time.monotonic() - began)
@@ -88,9 +88,21 @@ def carry_out(task: Task) -> Outcome:
     return outcome
 
 
-def _prepare_data(task: Task) -> None:
+def prepare_data(task: Task) -> None:
+    """Make the data root by the words of `prepare` where it is missing.
+
+    Args:
+        task: a job.
+
+    Raises:
+        ResultsError: if it cannot be made, or if other words made the one that is there.
+    """
     root = Path(_root(task))
-    if task.job.prepare is None or root.exists():
+    if task.job.prepare is None:
+        return
+    made_by = root.with_name(f".{root.name}.prepare")
+    if root.exists():
+        _check_words(task, root, made_by)
         return
     from dpc_lightning.__main__ import main  # noqa: PLC0415  the front door imports the benchmark
 
@@ -107,8 +119,30 @@ def _prepare_data(task: Task) -> None:
         if not root.exists() and main(words) != 0:
             msg = f"Making the data root failed: `{' '.join(words)}`. See the log of the job in {task.folder}."
             raise ResultsError(msg)
+        if not made_by.exists():
+            write_text(made_by, json.dumps(task.job.prepare) + "\n")
+        _check_words(task, root, made_by)
     finally:
         lock.release()
+
+
+def _check_words(task: Task, root: Path, made_by: Path) -> None:
+    """Refuse a root that other words have made; one of which nothing is written down was made by hand."""
+    if not root.exists():
+        msg = f"Making the data root gave no {root}: expected `prepare` to name it by `{{root}}`, and `data.root` to."
+        raise ResultsError(msg)
+    words = list(task.job.prepare or ())
+    there = json.loads(made_by.read_text(encoding="utf-8")) if made_by.exists() else words
+    if _without_places(there) != _without_places(words):
+        msg = (
+            f"{root} was made by `{' '.join(there)}`, but `prepare` is `{' '.join(words)}` now. Give `data.root` "
+            f"another name, or remove {root} and {made_by} to have it made again."
+        )
+        raise ResultsError(msg)
+
+
+def _without_places(words: Sequence[str]) -> list[str]:
+    return [word for word in words if "/" not in word]
 
 
 def _prepare_folder(task: Task) -> None:
