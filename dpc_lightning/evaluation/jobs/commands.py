@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from rich.console import Console
 
 from dpc_lightning.acquisition.listed import read_indices
-from dpc_lightning.errors import ConfigError
+from dpc_lightning.errors import ConfigError, DpcError
 from dpc_lightning.evaluation.jobs.benchmark import Options, run_benchmark
 from dpc_lightning.evaluation.jobs.fit_settings import FitSettings
 from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Reference, Study
@@ -110,7 +110,13 @@ def _add_options(parser: ArgumentParser) -> None:
 
 
 def _chosen_benchmark(parser: ArgumentParser, chosen: Namespace) -> Benchmark:
-    made = parser.instantiate(chosen)
+    try:
+        made = parser.instantiate(chosen)
+    except DpcError:
+        raise
+    except (ValueError, TypeError) as error:  # of a setting that may also be null the parser tells in words of its own
+        msg = f"A setting is refused: {error}"
+        raise ConfigError(msg) from error
     return Benchmark(**{each.name: made[each.name] for each in fields(Benchmark)})
 
 

@@ -253,6 +253,7 @@ def test_a_study_that_is_put_before_does_not_draw_anew(tmp_path: Path) -> None:
         ({"pairs": [{"labels": 0}]}, "`pairs.labels` to be a whole number of at least 1, but got 0"),
         ({"seeds": []}, "Expected distinct `seeds`"),
         ({"data": 3}, "Expected settings by name, but got 3"),
+        ({"sealed": {"labels": [30, 5]}}, "`sealed.labels` to be a least and a largest value above 0, but got [30, 5]"),
     ],
 )
 def test_wrong_settings_end_it_before_the_first_job(
