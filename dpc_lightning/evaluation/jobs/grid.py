@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ class _Seed:
         """Labelled images, roughly: for estimates."""
         return 200 if self.generator is None else int(_number(self.generator, "training", 200))
 
-    @property
+    @cached_property
     def identity(self) -> object:
         """What tells these data from others: how they are made, or what their files say."""
         if self.generator is not None:
@@ -320,7 +321,7 @@ def _listed(settings: Mapping[str, Any]) -> list[int]:
 
 
 def _fingerprint(root: Path) -> list[str]:
-    """Digest the tables of a data root."""
+    """Digest the tables of a data root, and the names and sizes of its images."""
     tables = sorted(root.glob("*/labels.csv"))
     if not tables:
         msg = (
@@ -328,4 +329,12 @@ def _fingerprint(root: Path) -> list[str]:
             "that would make it."
         )
         raise ConfigError(msg)
-    return [f"{table.parent.name} {hashlib.sha256(table.read_bytes()).hexdigest()}" for table in tables]
+    return [f"{table.parent.name} {_digest_of_split(table)}" for table in tables]
+
+
+def _digest_of_split(table: Path) -> str:
+    content = hashlib.sha256(table.read_bytes())
+    images = table.parent / "images"
+    found = sorted((image.name, image.stat().st_size) for image in (images.iterdir() if images.is_dir() else ()))
+    content.update(repr(found).encode("utf-8", "surrogateescape"))
+    return content.hexdigest()

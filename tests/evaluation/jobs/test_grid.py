@@ -142,6 +142,21 @@ def test_the_file_of_a_rule_of_ones_own_is_not_read_as_a_list_of_purchases(tmp_p
     assert {case.arm for case in laid.cases} == {"none", "random", *rules}
 
 
+@pytest.mark.parametrize("changed", ["training/labels.csv", "unlabelled/labels.csv", "test/images/a.png"])
+def test_a_root_of_ones_own_is_known_by_its_labels_and_images(tmp_path: Path, changed: str) -> None:
+    for split in ("training", "unlabelled", "test"):
+        (tmp_path / "root" / split / "images").mkdir(parents=True)
+        (tmp_path / "root" / split / "images" / "a.png").write_bytes(b"one")
+        (tmp_path / "root" / split / "labels.csv").write_text("image,dent\na.png,1\n")
+    (tmp_path / "root").rename(tmp_path / "moved")
+    (tmp_path / "root").symlink_to(tmp_path / "moved")
+    data = [{"root": str(tmp_path / name), "generator": None} for name in ("root", "moved")]
+    keys = [list(grid(tmp_path, data=each).jobs) for each in data]
+    assert keys[0] == keys[1]
+    (tmp_path / "moved" / changed).write_text("image,dent\na.png,0\n")
+    assert not set(keys[0]) & grid(tmp_path, data=data[0]).jobs.keys()
+
+
 def test_callbacks_of_the_settings_are_in_the_start_model_too(tmp_path: Path) -> None:
     callbacks = [{"class_path": "StochasticWeightAveraging", "init_args": {"swa_lrs": 0.1}}]
     laid = grid(tmp_path, fit={"trainer": {"callbacks": callbacks}})
