@@ -12,6 +12,7 @@ from dpc_lightning.errors import ConfigError, DpcError
 from dpc_lightning.evaluation.jobs.benchmark import Options, run_benchmark
 from dpc_lightning.evaluation.jobs.fit_settings import FitSettings
 from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Reference, Study
+from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
 
 __all__ = ["Started", "main"]
 
@@ -130,7 +131,7 @@ def _to_judge(chosen: Namespace) -> Benchmark:
     arms, budgets = {}, {}
     for file in files:
         name = file.stem if file.stem != "purchases" else file.parent.name
-        name = name if name not in arms else str(file)
+        name = name if name not in {*arms, NONE, RANDOM, ALL} else str(file)
         listed = {"class_path": "Listed", "init_args": {"file": str(file)}}
         arms[name] = FitSettings({"purchase": {"acquisition": listed, "rounds": 1, "round_epochs": 0}})
         budgets[name] = len(read_indices(file))

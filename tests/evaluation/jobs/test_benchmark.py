@@ -17,7 +17,7 @@ from dpc_lightning.__main__ import main
 from dpc_lightning.evaluation.jobs.benchmark import drawn_pairs
 from dpc_lightning.evaluation.jobs.results import RESULTS, ResultsFile, read_cases, read_results
 from dpc_lightning.evaluation.result import Result
-from tests.evaluation.jobs.small_benchmark import benchmark_of, config, content
+from tests.evaluation.jobs.small_benchmark import DATA, benchmark_of, config, content
 from tests.small_run import purchases
 
 LONGER = "evaluate: {epochs: 3, batch_size: 16}\n"
@@ -220,6 +220,17 @@ def test_purchases_made_elsewhere_are_judged(finished: Path, tmp_path: Path) -> 
     assert list(judged) == ["none", "random", bought.name]
     assert judged[bought.name].scores == rows["entropy", "longer"].scores
     assert judged["random"].scores == rows["random", "longer"].scores
+
+
+def test_a_file_that_is_named_like_a_reference_is_judged_by_its_whole_name(tmp_path: Path) -> None:
+    file = tmp_path / "random.txt"
+    file.write_text("1\n2\n")
+    data = config(tmp_path).with_name("data.yaml")
+    data.write_text(yaml.safe_dump(content(tmp_path)["overrides"] | {"data": DATA | {"root": str(tmp_path / "root")}}))
+    data.write_text(data.read_text().replace("'{seed}'", "1"))
+    command = ["benchmark", "judge", f"--purchases=[{file}]", f"--config={data}", f"--run_dir={tmp_path / 'run'}"]
+    assert main([*command, "--minutes=0.0001"]) == 4
+    assert {case.arm for case in read_cases(tmp_path / "run")} == {"none", "random", "all", str(file)}
 
 
 def test_sealed_budgets_are_drawn_once(tmp_path: Path) -> None:
