@@ -128,7 +128,8 @@ def _to_judge(chosen: Namespace) -> Benchmark:
     if not Path(config).is_file():
         msg = f"Expected the configuration of `fit` with the data by `--config`; there is no {config}."
         raise ConfigError(msg)
-    arms, budgets = {}, {}
+    arms: dict[str, FitSettings] = {}
+    budgets: dict[str, int] = {}
     for file in files:
         name = file.stem if file.stem != "purchases" else file.parent.name
         name = name if name not in {*arms, NONE, RANDOM, ALL} else str(file)
