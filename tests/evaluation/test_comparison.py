@@ -41,7 +41,10 @@ def line(case: CaseComparison, name: str) -> ArmResult:
 
 def test_cases_hold_references_and_arms_with_their_scores(whole: Comparison) -> None:
     assert (whole.metric, whole.protocol, whole.problems) == ("f1_macro", 1, ())
-    assert [each.case.name for each in whole.cases] == ["default, 100 labels, b0", "default, 200 labels, b0"]
+    assert [each.case.name for each in whole.cases] == [
+        "default, 100 labels, judged by b0",
+        "default, 200 labels, judged by b0",
+    ]
     case = whole.cases[0]
     assert [(each.name, each.labels) for each in case.references] == [
         ("none", 0),
@@ -207,7 +210,7 @@ def test_a_score_that_is_not_defined_counts_as_missing() -> None:
 @pytest.mark.parametrize("role", ["none", "random", "all"])
 def test_a_missing_reference_is_named(role: str) -> None:
     found = compare([r for r in ROWS if r.arm != role])
-    assert f"default, 100 labels, b0: no rows of `{role}`." in found.problems
+    assert f"default, 100 labels, judged by b0: no rows of `{role}`." in found.problems
     badge = line(found.cases[0], "badge")
     assert (badge.difference is None) == (role == "random")
     assert (badge.gap is None) == (role in {"random", "all"})
@@ -223,7 +226,9 @@ def test_arms_that_bought_the_same_are_no_comparison() -> None:
     twin_line = line(found.cases[0], "twin")
     assert (twin_line.difference, twin_line.verdict) == (None, "not shown")
     (problem,) = found.problems
-    assert problem.startswith("default, 100 labels, b0: `twin` minus random: Expected scores that differ between seeds")
+    assert problem.startswith(
+        "default, 100 labels, judged by b0: `twin` minus random: Expected scores that differ between seeds"
+    )
     alone = compare(ROWS).cases[0]
     assert [each.difference for each in found.cases[0].arms if each.name != "twin"] == [
         e.difference for e in alone.arms
@@ -233,7 +238,7 @@ def test_arms_that_bought_the_same_are_no_comparison() -> None:
 def test_random_is_found_for_cases_with_a_compute_budget() -> None:
     timed = [dataclasses.replace(r, seconds=60.0) if r.arm in {"badge", "again", "worst"} else r for r in ROWS]
     found = compare(timed)
-    assert found.cases[0].case.name == "default, 100 labels in 60 s, b0"
+    assert found.cases[0].case.name == "default, 100 labels in 60 s, judged by b0"
     untimed = compare(ROWS)
     assert [each.difference for each in found.cases[0].arms] == [each.difference for each in untimed.cases[0].arms]
     slow = [
