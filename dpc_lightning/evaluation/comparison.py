@@ -54,7 +54,7 @@ def compare(results: Sequence[Result], metric: str = "f1_macro") -> Comparison:
     """
     cases: list[CaseComparison] = []
     curves: list[LearningCurve] = []
-    problems: list[str] = []
+    problems = _trials(results)
     for table in score_tables(results, metric):
         for labels, seconds in dict.fromkeys((cell.labels, cell.seconds) for cell in table.arms):
             case, missing = compare_case(table, labels, seconds)
@@ -64,3 +64,9 @@ def compare(results: Sequence[Result], metric: str = "f1_macro") -> Comparison:
         curves += more
         problems += missing
     return Comparison(metric, results[0].protocol, tuple(cases), tuple(curves), tuple(dict.fromkeys(problems)))
+
+
+def _trials(results: Sequence[Result]) -> list[str]:
+    """Name the settings by which runs left images out: what they scored is no result."""
+    cut = sorted({str(name) for row in results for name in row.facts.get("cut_short_by") or ()})
+    return [f"Trials, not results: {', '.join(cut)} left images out."] if cut else []

@@ -112,10 +112,18 @@ def grids(rows: Iterable[Scored], problems: list[str]) -> list[Grid]:
         purchases.setdefault(row.purchase_seed, {})[row.judge_seed] = score
     listed = []
     for (case, arm), sets in sorted(found.items(), key=lambda item: (*item[0][0].order, item[0][1])):
-        studied = {seed: of for seed, of in sets.items() if sum(map(len, of.values())) > 1}
+        studied = {seed: _studied(seed, of) for seed, of in sets.items() if sum(map(len, of.values())) > 1}
         if studied:
             listed += _balanced(case, arm, studied, problems)
     return listed
+
+
+def _studied(seed: int, purchases: Mapping[int, Mapping[int, float]]) -> Mapping[int, Mapping[int, float]]:
+    """Leave out the row of the main grid where the rest is balanced without it only."""
+    if _shape(purchases) is not None or len(purchases.get(seed, {})) != 1 or seed not in purchases[seed]:
+        return purchases
+    others = {purchase: of for purchase, of in purchases.items() if purchase != seed}
+    return purchases if _shape(others) is None else others
 
 
 def _balanced(

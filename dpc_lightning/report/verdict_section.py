@@ -38,7 +38,11 @@ def verdicts(data: BenchmarkData) -> tuple[Block, ...]:
         f"Holm's procedure widens for the arms beside it (95 % for a case as a whole). Below {FEWEST_SEEDS} seeds "
         "there is none."
     )
-    blocks: list[Block] = [facts, how, *_overview(data.cases)]
+    blocks: list[Block] = [facts, how]
+    if data.missing:
+        so_far = f"{data.missing} results are not measured yet: these verdicts are provisional, and not to be reported."
+        blocks.append(Text(so_far, "warning"))
+    blocks += _overview(data.cases)
     for case in data.cases:
         if case.arms:
             blocks += [Heading(case.case.name), *(_sentence(arm) for arm in _best_first(case)), _table(case)]

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from dpc_lightning.evaluation.case_comparison import ArmResult, CaseComparison
 from dpc_lightning.evaluation.comparison import compare
-from dpc_lightning.evaluation.jobs.results import read_results
+from dpc_lightning.evaluation.jobs.results import read_cases, read_results
 
 __all__ = ["print_verdicts"]
 
@@ -40,6 +40,13 @@ def print_verdicts(run_dir: Path, metric: str = "f1_macro", console: Console | N
             table.add_row(case.case.name if number == 0 else "", *_cells(arm))
         table.add_section()
     console.print(table)
+    waiting = len(read_cases(run_dir)) - len(results)
+    if waiting:
+        console.print(
+            f"{waiting} results are not measured yet: these verdicts are provisional. To stop where one pleases would "
+            "find differences where there are none.",
+            highlight=False,
+        )
     for problem in comparison.problems[:3]:
         console.print(problem, highlight=False, markup=False)
     if len(comparison.problems) > 3:

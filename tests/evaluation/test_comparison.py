@@ -192,6 +192,14 @@ def test_failed_jobs_are_named_with_their_error() -> None:
     assert compare([*rows, done]).problems == ()
 
 
+def test_runs_that_left_images_out_are_no_results() -> None:
+    rows = [row(arm, 50, seed, 0.5 + 0.01 * seed**2) for arm in ("random", "badge") for seed in range(3)]
+    cut = [dataclasses.replace(each, facts={"cut_short_by": ["trainer.limit_test_batches"]}) for each in rows]
+    said = "Trials, not results: trainer.limit_test_batches left images out."
+    assert compare(cut).problems[0] == said
+    assert said not in compare(rows).problems
+
+
 def test_a_score_that_is_not_defined_counts_as_missing() -> None:
     rows = [dataclasses.replace(r, scores={"map": None if r.seed == 2 else r.scores["f1_macro"]}) for r in ROWS]
     found = compare(rows, metric="map")

@@ -159,6 +159,21 @@ def test_rows_of_the_main_grid_are_of_no_concern() -> None:
     assert not problems
 
 
+def test_rows_of_the_main_grid_beside_crossed_ones_of_the_same_study_are_of_no_concern() -> None:
+    crossed_rows = [
+        row("random", seed, 0.1 * seed + 0.01 * p * j, purchase_seed=p, judge_seed=j)
+        for seed in range(3)
+        for p in (10, 11)
+        for j in (10, 11)
+    ]
+    main_grid = [row("random", seed, 0.1 * seed) for seed in range(5)]
+    problems: list[str] = []
+    (alone,) = grids(scored_rows(crossed_rows, "f1_macro").rows, problems)
+    (beside,) = grids(scored_rows([*crossed_rows, *main_grid], "f1_macro").rows, problems)
+    assert (beside.scores == alone.scores).all()
+    assert problems == []
+
+
 def test_start_sets_of_another_shape_are_left_out_and_said() -> None:
     rows = crossed(np.random.default_rng(0).random((4, 3, 3)))
     problems: list[str] = []

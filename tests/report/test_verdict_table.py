@@ -49,6 +49,14 @@ def test_few_seeds_have_no_verdict(tmp_path: Path) -> None:
     assert "too few seeds" in shown(tmp_path)
 
 
+def test_verdicts_are_provisional_while_results_are_missing(tmp_path: Path) -> None:
+    write_rows(tmp_path, 8)
+    assert "provisional" not in shown(tmp_path)
+    with ResultsFile(tmp_path / RESULTS) as results:
+        results.set_cases({**results.cases(), Place("sheets", "badge", 100, None, "cpu", 9, 9, 9): "badge9"})
+    assert "1 results are not measured yet: these verdicts are provisional." in shown(tmp_path)
+
+
 def test_without_a_score_there_is_nothing_to_print(tmp_path: Path) -> None:
     with ResultsFile(tmp_path / RESULTS) as results:
         results.put("k", Outcome.failed("no room"))

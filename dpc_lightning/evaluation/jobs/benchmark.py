@@ -31,7 +31,7 @@ from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Sealed
 from dpc_lightning.evaluation.jobs.settings_check import check_settings
 from dpc_lightning.process_lock import ProcessLock
 
-__all__ = ["Options", "run_benchmark"]
+__all__ = ["Options", "drawn_pairs", "run_benchmark"]
 
 JOBS_LEFT = 4
 """Exit status of a start that left jobs for another one."""
@@ -94,7 +94,7 @@ def run_benchmark(benchmark: Benchmark, run_dir: Path, options: Options, console
     run_dir = run_dir.absolute()
     began = time.monotonic()
     with _held(run_dir), ResultsFile(run_dir / RESULTS) as results:
-        grid = Grid(benchmark, _drawn(benchmark, results))
+        grid = Grid(benchmark, drawn_pairs(benchmark, results))
         results.set_cases(grid.places)
         write_text(run_dir / "benchmark.yaml", yaml.safe_dump(_plain(asdict(benchmark)), sort_keys=False))
         for file in options.rows:
@@ -245,13 +245,24 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _drawn(benchmark: Benchmark, results: ResultsFile) -> dict[int, list[Pair]]:
-    """Draw the sealed pairs, or take those that an earlier start has drawn."""
+def drawn_pairs(benchmark: Benchmark, results: ResultsFile) -> dict[int, list[Pair]]:
+    """Draw the sealed pairs, or take those that an earlier start has drawn.
+
+    Args:
+        benchmark: its studies say between which limits.
+        results: where the draw is kept.
+
+    Returns:
+        The pairs by the number of their study.
+    """
     drawn = {}
+    seen: Counter[str] = Counter()
     for number, study in enumerate(benchmark.studies):
         if study.sealed is not None:
+            asked = f"{study.name} {study.sealed}"  # a study that is put before this one changes nothing
             fresh = [asdict(pair) for pair in _draw(study.sealed)]
-            kept: Any = results.note(f"sealed {number} {study.name} {study.sealed}", fresh)
+            kept: Any = results.note(f"sealed {seen[asked]} {asked}", fresh)
+            seen[asked] += 1
             drawn[number] = [Pair(**pair) for pair in kept]
     return drawn
 

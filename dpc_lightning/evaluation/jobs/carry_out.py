@@ -19,7 +19,7 @@ from dpc_lightning.evaluation.jobs.outcome import Outcome
 from dpc_lightning.evaluation.result import ALL
 from dpc_lightning.process_lock import ProcessLock
 
-__all__ = ["KEPT", "SCORES", "START_FILES", "Task", "carry_out", "is_kept"]
+__all__ = ["KEPT", "SCORES", "START_FILES", "Task", "carry_out", "is_kept", "prepare_data"]
 
 KEPT = "start"
 """Folder in a start's folder that other jobs begin with."""
@@ -40,12 +40,14 @@ class Task:
         run_dir: folder of the benchmark on the machine that does it.
         starts: folders with the files of start models, by the keys of their jobs.
         purchases: image indices that the job is to judge, or None.
+        spent: seconds that this purchase took, by activity, or None.
     """
 
     job: Job
     run_dir: Path
     starts: Mapping[str, Path]
     purchases: tuple[int, ...] | None = None
+    spent: Mapping[str, float] | None = None
 
     @property
     def folder(self) -> Path:
@@ -72,7 +74,7 @@ def carry_out(task: Task) -> Outcome:
     """
     began = time.monotonic()
     try:
-        _prepare_data(task)
+        prepare_data(task)
         _prepare_folder(task)
         summary = _fit(task)
         outcome = _outcome(task, summary, time.monotonic() - began)
@@ -86,9 +88,21 @@ def carry_out(task: Task) -> Outcome:
     return outcome
 
 
-def _prepare_data(task: Task) -> None:
+def prepare_data(task: Task) -> None:
+    """Make the data root by the words of `prepare` where it is missing.
+
+    Args:
+        task: a job.
+
+    Raises:
+        ResultsError: if it cannot be made, or if other words made the one that is there.
+    """
     root = Path(_root(task))
-    if task.job.prepare is None or root.exists():
+    if task.job.prepare is None:
+        return
+    made_by = root.with_name(f".{root.name}.prepare")
+    if root.exists():
+        _check_words(task, root, made_by)
         return
     from dpc_lightning.__main__ import main  # noqa: PLC0415  the front door imports the benchmark
 
@@ -105,13 +119,37 @@ def _prepare_data(task: Task) -> None:
         if not root.exists() and main(words) != 0:
             msg = f"Making the data root failed: `{' '.join(words)}`. See the log of the job in {task.folder}."
             raise ResultsError(msg)
+        if not made_by.exists():
+            write_text(made_by, json.dumps(task.job.prepare) + "\n")
+        _check_words(task, root, made_by)
     finally:
         lock.release()
+
+
+def _check_words(task: Task, root: Path, made_by: Path) -> None:
+    """Refuse a root that other words have made; one of which nothing is written down was made by hand."""
+    if not root.exists():
+        msg = f"Making the data root gave no {root}: expected `prepare` to name it by `{{root}}`, and `data.root` to."
+        raise ResultsError(msg)
+    words = list(task.job.prepare or ())
+    there = json.loads(made_by.read_text(encoding="utf-8")) if made_by.exists() else words
+    if _without_places(there) != _without_places(words):
+        msg = (
+            f"{root} was made by `{' '.join(there)}`, but `prepare` is `{' '.join(words)}` now. Give `data.root` "
+            f"another name, or remove {root} and {made_by} to have it made again."
+        )
+        raise ResultsError(msg)
+
+
+def _without_places(words: Sequence[str]) -> list[str]:
+    return [word for word in words if "/" not in word]
 
 
 def _prepare_folder(task: Task) -> None:
     """Put the start model into a new folder; one that is there goes on as it is."""
     folder = task.folder
+    if task.job.kind == "start" and (folder / "summary.json").exists() and not is_kept(folder / KEPT):
+        shutil.rmtree(folder)  # the files that others begin with were removed: only a new run makes them again
     folder.mkdir(parents=True, exist_ok=True)
     if task.job.start and not (folder / "config.yaml").exists():
         source = task.starts[task.job.start]
@@ -166,7 +204,7 @@ def _outcome(task: Task, summary: Mapping[str, Any], seconds: float) -> Outcome:
         f1_per_class=test["f1_per_class"],
         bought=bought,
         indices=tuple(indices),
-        spent=summary["compute_spent_on_s"],
+        spent=summary["compute_spent_on_s"] if task.spent is None else task.spent,  # judging spends nothing on buying
         evaluate_seconds=trained,
         wall_seconds=round(seconds, 3),
         facts={name: summary[name] for name in FACTS if name in summary},

@@ -8,10 +8,11 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from rich.console import Console
 
 from dpc_lightning.acquisition.listed import read_indices
-from dpc_lightning.errors import ConfigError
+from dpc_lightning.errors import ConfigError, DpcError
 from dpc_lightning.evaluation.jobs.benchmark import Options, run_benchmark
 from dpc_lightning.evaluation.jobs.fit_settings import FitSettings
 from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Reference, Study
+from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
 
 __all__ = ["Started", "main"]
 
@@ -112,7 +113,13 @@ def _add_options(parser: ArgumentParser) -> None:
 
 
 def _chosen_benchmark(parser: ArgumentParser, chosen: Namespace) -> Benchmark:
-    made = parser.instantiate(chosen)
+    try:
+        made = parser.instantiate(chosen)
+    except DpcError:
+        raise
+    except (ValueError, TypeError) as error:  # of a setting that may also be null the parser tells in words of its own
+        msg = f"A setting is refused: {error}"
+        raise ConfigError(msg) from error
     return Benchmark(**{each.name: made[each.name] for each in fields(Benchmark)})
 
 
@@ -123,10 +130,11 @@ def _to_judge(chosen: Namespace) -> Benchmark:
     if not Path(config).is_file():
         msg = f"Expected the configuration of `fit` with the data by `--config`; there is no {config}."
         raise ConfigError(msg)
-    arms, budgets = {}, {}
+    arms: dict[str, FitSettings] = {}
+    budgets: dict[str, int] = {}
     for file in files:
         name = file.stem if file.stem != "purchases" else file.parent.name
-        name = name if name not in arms else str(file)
+        name = name if name not in {*arms, NONE, RANDOM, ALL} else str(file)
         listed = {"class_path": "Listed", "init_args": {"file": str(file)}}
         arms[name] = FitSettings({"purchase": {"acquisition": listed, "rounds": 1, "round_epochs": 0}})
         budgets[name] = len(read_indices(file))

@@ -1,10 +1,12 @@
 """The grid of a benchmark: from its settings to the jobs, each once, and the places of their results."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -53,6 +55,7 @@ class Grid:
     cases: dict[Place, str] = field(default_factory=dict, init=False)
     ensembles: dict[Place, Ensemble] = field(default_factory=dict, init=False)
     _bought_by: dict[str, str] = field(default_factory=dict, init=False)
+    _first: dict[object, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Lay out all jobs."""
@@ -119,6 +122,16 @@ class Grid:
             )
             raise ConfigError(msg)
 
+    def expect_same(self, what: str, place: Place | tuple[str, object], found: str) -> None:
+        """Refuse studies of the same name whose scores would be paired though they are not of the same thing."""
+        if self._first.setdefault(place, found) != found:
+            study = place.study if isinstance(place, Place) else place[0]
+            msg = (
+                f"Two entries `{study}` of `studies` have different {what}: their scores would be compared as if they "
+                "were of one study. Give them different names."
+            )
+            raise ConfigError(msg)
+
     def buyer_of(self, purchase: str, job: str) -> str:
         """Say which job makes a purchase: the first that was laid out."""
         return self._bought_by.setdefault(purchase, job)
@@ -145,19 +158,26 @@ class _Seed:
 
     @property
     def generator(self) -> Mapping[str, Any] | None:
-        return cast("Mapping[str, Any] | None", self.settings["data"].get("generator"))
+        found = self.settings["data"].get("generator")
+        if found is not None and not isinstance(found, Mapping):
+            msg = (
+                f"Expected settings by name, or null, in `data.generator` of study `{self.study.name}`, but got "
+                f"{found!r}. For example `generator: {{preset: default}}`."
+            )
+            raise ConfigError(msg)
+        return found
 
     @property
     def pool(self) -> int | None:
         """Images in the pool, where it can be said before the data are there."""
-        return None if self.generator is None else int(self.generator.get("unlabelled", 2000))
+        return None if self.generator is None else int(_number(self.generator, "unlabelled", 2000))
 
     @property
     def training(self) -> int:
         """Labelled images, roughly: for estimates."""
-        return 200 if self.generator is None else int(self.generator.get("training", 200))
+        return 200 if self.generator is None else int(_number(self.generator, "training", 200))
 
-    @property
+    @cached_property
     def identity(self) -> object:
         """What tells these data from others: how they are made, or what their files say."""
         if self.generator is not None:
@@ -207,6 +227,10 @@ class _Seed:
             passes=self._passes(own, min(case.labels, self.pool or case.labels), buys=buyer == key),
         )
         self.grid.add_job(job)
+        if case.arm in {NONE, RANDOM}:
+            self.grid.expect_same(f"data or start models for seed {case.seed}", (case.study, case.seed), start)
+        self.grid.expect_same(f"pipelines `{case.pipeline}`", (case.study, case.pipeline), digest("pipeline", pipeline))
+        self.grid.expect_same(f"settings for the arm `{case.arm}` at one budget", case, key)
         self.grid.cases[case] = key
         return key
 
@@ -216,26 +240,37 @@ class _Seed:
         pretrain = {name: plan[name] for name in ("pretrain_epochs",) if name in plan}
         keep = {"class_path": "dpc_lightning.callbacks.StartKeeper", "init_args": {"folder": "{kept}"}}
         own = {key: value for key, value in settings.items() if key not in {"purchase", "evaluate"}}
+        callbacks = (own.get("trainer") or {}).get("callbacks") or []
+        callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
         own = merged(
             own,
             SHORTEST,
-            {"purchase": {**BY_CHANCE["purchase"], **pretrain, "labels": 0}, "trainer": {"callbacks": [keep]}},
+            {
+                "purchase": {**BY_CHANCE["purchase"], **pretrain, "labels": 0},
+                "trainer": {"callbacks": [*callbacks, keep]},
+            },
             {"seed_everything": self.seed},
         )
         key = digest("start", own, self.identity)
-        passes = int(pretrain.get("pretrain_epochs", 30)) * self.training
+        passes = int(_number(pretrain, "pretrain_epochs", 30)) * self.training
         self.grid.add_job(Job("start", key, case, own, self.root, self.prepare, passes=passes))
         return key
 
     def _passes(self, settings: Mapping[str, Any], labels: int, *, buys: bool) -> int:
-        passes = int(settings["evaluate"].get("epochs", 25)) * (self.training + labels)
+        passes = int(_number(settings["evaluate"], "epochs", 25)) * (self.training + labels)
         if not buys or not labels:
             return passes
         plan = settings["purchase"]
-        rounds = plan.get("rounds", 3)
-        if rounds == "auto":
+        if plan.get("rounds") == "auto":
             return passes
-        return passes + int(rounds * plan.get("round_epochs", 6) * (self.training + labels * (rounds + 1) / 2 / rounds))
+        rounds, epochs = _number(plan, "rounds", 3), _number(plan, "round_epochs", 6)
+        return passes + int(epochs * (rounds * self.training + labels * (rounds + 1) / 2))
+
+
+def _number(settings: Mapping[str, Any], name: str, default: float) -> float:
+    """Read a number for an estimate; whether it is one that will do, `fit` says when it reads the settings."""
+    found = settings.get(name)
+    return found if isinstance(found, int | float) and math.isfinite(found) else default
 
 
 def _pipelines(study: Study) -> dict[str, dict[str, Any]]:
@@ -306,12 +341,14 @@ def _candidates(name: str) -> Iterator[Path]:
 def _listed(settings: Mapping[str, Any]) -> list[int]:
     """Read what an arm buys out of a file: its content matters, and not its name."""
     rule = settings["purchase"].get("acquisition")
-    file = rule.get("init_args", {}).get("file") if isinstance(rule, Mapping) else None
+    if not isinstance(rule, Mapping) or str(rule.get("class_path")).rpartition(".")[2] != "Listed":
+        return []
+    file = (rule.get("init_args") or {}).get("file")
     return [] if not isinstance(file, str) else [int(index) for index in read_indices(Path(file))]
 
 
 def _fingerprint(root: Path) -> list[str]:
-    """Digest the tables of a data root."""
+    """Digest the tables of a data root, and the names and sizes of its images."""
     tables = sorted(root.glob("*/labels.csv"))
     if not tables:
         msg = (
@@ -319,4 +356,12 @@ def _fingerprint(root: Path) -> list[str]:
             "that would make it."
         )
         raise ConfigError(msg)
-    return [f"{table.parent.name} {hashlib.sha256(table.read_bytes()).hexdigest()}" for table in tables]
+    return [f"{table.parent.name} {_digest_of_split(table)}" for table in tables]
+
+
+def _digest_of_split(table: Path) -> str:
+    content = hashlib.sha256(table.read_bytes())
+    images = table.parent / "images"
+    found = sorted((image.name, image.stat().st_size) for image in (images.iterdir() if images.is_dir() else ()))
+    content.update(repr(found).encode("utf-8", "surrogateescape"))
+    return content.hexdigest()

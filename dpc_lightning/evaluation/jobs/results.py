@@ -27,6 +27,12 @@ CREATE TABLE IF NOT EXISTS outcomes (
 CREATE TABLE IF NOT EXISTS cases (number INTEGER PRIMARY KEY, key TEXT NOT NULL, content TEXT NOT NULL) STRICT;
 """
 
+_TAKE = """
+INSERT INTO outcomes VALUES (?, ?, ?, ?) ON CONFLICT (key)
+DO UPDATE SET protocol = excluded.protocol, status = excluded.status, content = excluded.content
+WHERE outcomes.status = 'failed'
+"""
+
 
 class ResultsFile:
     """The file in which outcomes are kept: one row a job, written whole or not at all.
@@ -143,7 +149,7 @@ class ResultsFile:
         write_text(file, "".join(line + "\n" for line in lines))
 
     def take_rows(self, file: Path) -> int:
-        """Take over outcomes that `export_rows` wrote; those that are there already stay.
+        """Take over outcomes that `export_rows` wrote; those that are there already stay, except failed ones.
 
         Args:
             file: lines of JSON.
@@ -158,7 +164,7 @@ class ResultsFile:
         with self._guarded(), self._connection:
             self._connection.execute("BEGIN")
             before = self._connection.total_changes
-            self._connection.executemany("INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?)", rows)
+            self._connection.executemany(_TAKE, rows)
             return self._connection.total_changes - before
 
     @contextmanager

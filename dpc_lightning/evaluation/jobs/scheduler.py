@@ -144,8 +144,11 @@ class Scheduler:
 
     def _task(self, key: str) -> Task:
         job = self.grid.jobs[key]
-        purchases = self.done[job.buyer].indices if job.buyer else None
-        return Task(job, self.run_dir, {start: self._kept(start) for start in job.starts}, purchases)
+        starts = {start: self._kept(start) for start in job.starts}
+        buyer = self.done[job.buyer] if job.buyer else None
+        if buyer is None:
+            return Task(job, self.run_dir, starts)
+        return Task(job, self.run_dir, starts, buyer.indices, buyer.spent)
 
     def _kept(self, key: str) -> Path:
         return self.run_dir / "jobs" / key / KEPT

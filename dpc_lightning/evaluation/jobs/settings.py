@@ -104,9 +104,11 @@ class Study:
         for seeds in (self.seeds, self.purchase_seeds or (), self.judge_seeds or ()):
             for seed in seeds:
                 _at_least("studies.seeds", seed, 0)
-        wrong = set(self.purchase_seeds or ()) - set(self.judge_seeds or self.purchase_seeds or ())
+        bought = self.seeds if self.purchase_seeds is None else self.purchase_seeds
+        wrong = set(bought) - set(bought if self.judge_seeds is None else self.judge_seeds)
         if wrong:
-            msg = f"Expected `judge_seeds` of {where} to contain its `purchase_seeds`, but {sorted(wrong)} are missing."
+            picks = "seeds" if self.purchase_seeds is None else "purchase_seeds"
+            msg = f"Expected `judge_seeds` of {where} to contain its `{picks}`, but {sorted(wrong)} are missing."
             raise ConfigError(msg)
         self._check_ensembles(where)
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 import yaml
 
 from dpc_lightning.__main__ import main
-from dpc_lightning.evaluation.jobs.results import read_cases, read_results
+from dpc_lightning.evaluation.jobs.benchmark import drawn_pairs
+from dpc_lightning.evaluation.jobs.results import RESULTS, ResultsFile, read_cases, read_results
 from dpc_lightning.evaluation.result import Result
-from tests.evaluation.jobs.small_benchmark import config, content
+from tests.evaluation.jobs.small_benchmark import DATA, benchmark_of, config, content
 from tests.small_run import purchases
 
 LONGER = "evaluate: {epochs: 3, batch_size: 16}\n"
@@ -57,6 +60,7 @@ def test_every_case_has_a_row_with_what_a_run_gives(finished: Path) -> None:
     bought = rows[4]
     assert list(bought.indices) == [int(row["index"]) for row in purchases(finished / "run" / "jobs" / bought.key)]
     assert rows[4].indices == rows[5].indices != rows[2].indices
+    assert rows[4].spent == rows[5].spent  # the purchase is the first one's
 
 
 def test_a_start_model_is_trained_once_and_all_else_is_as_in_a_run_that_trains_its_own(
@@ -87,6 +91,18 @@ def test_a_second_start_measures_only_what_is_missing(finished: Path, tmp_path: 
     assert main(words(finished / "small.yaml", tmp_path / "elsewhere", f"--rows={json.dumps([str(rows)])}")) == 0
     assert comparable(read_results(tmp_path / "elsewhere")) == before
     assert not (tmp_path / "elsewhere" / "jobs").exists()
+
+
+def test_a_start_model_whose_files_were_removed_is_made_again(finished: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(finished / "run", run_dir)
+    for kept in run_dir.glob("jobs/*/start"):
+        shutil.rmtree(kept)
+    pipelines = [str(finished / name) for name in ("quick_look.yaml", "longer.yaml")]
+    file = config(tmp_path, pipelines=[*pipelines, str(other := tmp_path / "third.yaml")], arms=[])
+    other.write_text("evaluate: {epochs: 1}\n")
+    assert main(words(file, run_dir)) == 0
+    assert [row.status for row in read_results(run_dir)] == ["done"] * 6
 
 
 def test_a_killed_benchmark_goes_on_and_gives_the_same_rows(finished: Path, tmp_path: Path) -> None:
@@ -206,6 +222,17 @@ def test_purchases_made_elsewhere_are_judged(finished: Path, tmp_path: Path) -> 
     assert judged["random"].scores == rows["random", "longer"].scores
 
 
+def test_a_file_that_is_named_like_a_reference_is_judged_by_its_whole_name(tmp_path: Path) -> None:
+    file = tmp_path / "random.txt"
+    file.write_text("1\n2\n")
+    data = config(tmp_path).with_name("data.yaml")
+    data.write_text(yaml.safe_dump(content(tmp_path)["overrides"] | {"data": DATA | {"root": str(tmp_path / "root")}}))
+    data.write_text(data.read_text().replace("'{seed}'", "1"))
+    command = ["benchmark", "judge", f"--purchases=[{file}]", f"--config={data}", f"--run_dir={tmp_path / 'run'}"]
+    assert main([*command, "--minutes=0.0001"]) == 4
+    assert {case.arm for case in read_cases(tmp_path / "run")} == {"none", "random", "all", str(file)}
+
+
 def test_sealed_budgets_are_drawn_once(tmp_path: Path) -> None:
     file = config(tmp_path, pairs=[], sealed={"labels": [5, 30], "seconds": [50.0, 90.0], "count": 3})
     drawn = []
@@ -219,6 +246,15 @@ def test_sealed_budgets_are_drawn_once(tmp_path: Path) -> None:
     assert [(case.labels, case.seconds) for case in read_cases(tmp_path / "other") if case.arm == "entropy"] != drawn[0]
 
 
+def test_a_study_that_is_put_before_does_not_draw_anew(tmp_path: Path) -> None:
+    first = benchmark_of(tmp_path, pairs=[], sealed={"labels": [5, 500], "seconds": [50.0, 90.0], "count": 3})
+    both = replace(first, studies=[*benchmark_of(tmp_path, name="other").studies, *first.studies, *first.studies])
+    with ResultsFile(tmp_path / RESULTS) as results:
+        (drawn,) = drawn_pairs(first, results).values()
+        again, more = drawn_pairs(both, results).values()
+    assert again == drawn != more
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -228,6 +264,7 @@ def test_sealed_budgets_are_drawn_once(tmp_path: Path) -> None:
         ({"pairs": [{"labels": 0}]}, "`pairs.labels` to be a whole number of at least 1, but got 0"),
         ({"seeds": []}, "Expected distinct `seeds`"),
         ({"data": 3}, "Expected settings by name, but got 3"),
+        ({"sealed": {"labels": [30, 5]}}, "`sealed.labels` to be a least and a largest value above 0, but got [30, 5]"),
     ],
 )
 def test_wrong_settings_end_it_before_the_first_job(

@@ -101,6 +101,76 @@ def test_a_list_of_purchases_is_known_by_what_it_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"data": {**DATA, "generator": {**DATA["generator"], "preset": "hard"}}}, "data or start models for seed 1"),
+        ({"pairs": [{"labels": 12}], "pipelines": ["other/quick_look.yaml"]}, "pipelines `quick_look`"),
+        ({"fit": {"purchase": {"round_epochs": 2}}}, "settings for the arm `entropy` at one budget"),
+    ],
+)
+def test_studies_of_one_name_that_differ_in_what_is_paired_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = tmp_path / "other" / "quick_look.yaml"
+    other.parent.mkdir()
+    other.write_text("evaluate: {epochs: 3}\n")
+    first, second = benchmark_of(tmp_path), benchmark_of(tmp_path, **changes)
+    studies = [*first.studies, *second.studies]
+    with pytest.raises(ConfigError, match="Two entries `sheets` of `studies` have different") as refused:
+        Grid(type(first)(**{**vars(first), "studies": studies}))
+    assert said in str(refused.value)
+    Grid(type(first)(**{**vars(first), "studies": [*first.studies, *benchmark_of(tmp_path).studies]}))
+
+
+@pytest.mark.parametrize(
+    "purchase",
+    [{"rounds": "3"}, {"rounds": 0}, {"round_epochs": None}, {"pretrain_epochs": "many"}, {"acquisition": "Nonsense"}],
+)
+def test_what_fit_refuses_is_laid_out_and_refused_by_fit(tmp_path: Path, purchase: dict[str, Any]) -> None:
+    data = {**DATA, "generator": {**DATA["generator"], "training": None, "unlabelled": "many"}}
+    assert len(grid(tmp_path, fit={"purchase": purchase}, data=data).cases) == 3
+
+
+def test_the_file_of_a_rule_of_ones_own_is_not_read_as_a_list_of_purchases(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"\x80")
+    benchmark = benchmark_of(tmp_path)
+    rules = {
+        "mine": {"class_path": "mine.Rule", "init_args": {"file": str(tmp_path / "weights.bin")}},
+        "bare": {"class_path": "Badge", "init_args": None},
+    }
+    arms = {name: {"purchase": {"acquisition": rule}} for name, rule in rules.items()}
+    laid = Grid(type(benchmark)(**{**vars(benchmark), "arms": arms}))
+    assert {case.arm for case in laid.cases} == {"none", "random", *rules}
+
+
+@pytest.mark.parametrize("changed", ["training/labels.csv", "unlabelled/labels.csv", "test/images/a.png"])
+def test_a_root_of_ones_own_is_known_by_its_labels_and_images(tmp_path: Path, changed: str) -> None:
+    for split in ("training", "unlabelled", "test"):
+        (tmp_path / "root" / split / "images").mkdir(parents=True)
+        (tmp_path / "root" / split / "images" / "a.png").write_bytes(b"one")
+        (tmp_path / "root" / split / "labels.csv").write_text("image,dent\na.png,1\n")
+    (tmp_path / "root").rename(tmp_path / "moved")
+    (tmp_path / "root").symlink_to(tmp_path / "moved")
+    data = [{"root": str(tmp_path / name), "generator": None} for name in ("root", "moved")]
+    keys = [list(grid(tmp_path, data=each).jobs) for each in data]
+    assert keys[0] == keys[1]
+    (tmp_path / "moved" / changed).write_text("image,dent\na.png,0\n")
+    assert not set(keys[0]) & grid(tmp_path, data=data[0]).jobs.keys()
+
+
+def test_callbacks_of_the_settings_are_in_the_start_model_too(tmp_path: Path) -> None:
+    callbacks = [{"class_path": "StochasticWeightAveraging", "init_args": {"swa_lrs": 0.1}}]
+    laid = grid(tmp_path, fit={"trainer": {"callbacks": callbacks}})
+    start = next(job for job in laid.jobs.values() if job.kind == "start")
+    assert [each["class_path"] for each in start.settings["trainer"]["callbacks"]] == [
+        "StochasticWeightAveraging",
+        "dpc_lightning.callbacks.StartKeeper",
+    ]
+    assert not laid.jobs.keys() & grid(tmp_path).jobs.keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
         ({"pairs": [{"labels": 41}]}, "study `sheets` has a pair of 41 labels, but its pool has 40 images"),
         ({"arms": ["badge"]}, "no arm `badge`, which the study `sheets` names. There are: entropy"),
         ({"pipelines": ["nonsense"]}, "no packaged configuration `nonsense`"),
@@ -109,6 +179,8 @@ def test_a_list_of_purchases_is_known_by_what_it_lists(tmp_path: Path) -> None:
         ({"seeds": [1, 1]}, "Expected distinct `seeds`"),
         ({"seeds": [-1]}, "at least 0, but got -1"),
         ({"purchase_seeds": [1, 2], "judge_seeds": [1]}, "to contain its `purchase_seeds`, but [2] are missing"),
+        ({"judge_seeds": [5, 6]}, "to contain its `seeds`, but [1] are missing"),
+        ({"data": {"root": "x", "generator": "default"}}, "in `data.generator` of study `sheets`, but got 'default'"),
         ({"data": {"root": "nowhere", "generator": None}}, "no data root nowhere"),
     ],
 )

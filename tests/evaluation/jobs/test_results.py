@@ -97,6 +97,19 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
         ResultsFile(path).outcomes()
 
 
+def test_a_row_from_elsewhere_takes_the_place_of_a_failed_one_only(tmp_path: Path) -> None:
+    with ResultsFile(tmp_path / "a.sqlite") as elsewhere:
+        for key in ("failed_here", "done_here"):
+            elsewhere.put(key, DONE)
+        elsewhere.export_rows(tmp_path / "rows.jsonl")
+    with ResultsFile(tmp_path / "b.sqlite") as results:
+        results.put("failed_here", Outcome.failed("no room"))
+        results.put("done_here", Outcome(bought=7))
+        assert results.take_rows(tmp_path / "rows.jsonl") == 1
+        assert results.outcomes() == {"failed_here": DONE, "done_here": results.outcomes()["done_here"]}
+        assert results.outcomes()["done_here"].bought == 7
+
+
 def test_a_full_disk_in_mid_row_loses_nothing(tmp_path: Path) -> None:
     """SQLite's own limit of pages stands for the disk: the row that does not fit leaves the others."""
     with ResultsFile(tmp_path / RESULTS) as results:
