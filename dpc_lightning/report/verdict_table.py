@@ -47,6 +47,12 @@ def print_verdicts(run_dir: Path, metric: str = "f1_macro", console: Console | N
             "find differences where there are none.",
             highlight=False,
         )
+    if len(comparison.cases) > 1:
+        console.print(
+            f"Corrected for the arms of a case, not for the {len(comparison.cases)} cases: where no rule is better, "
+            "one case in twenty would still show one.",
+            highlight=False,
+        )
     for problem in comparison.problems[:3]:
         console.print(problem, highlight=False, markup=False)
     if len(comparison.problems) > 3:

@@ -80,6 +80,8 @@ def carry_out(task: Task) -> Outcome:
         outcome = _outcome(task, summary, time.monotonic() - began)
     except PreemptedError:
         raise
+    except SystemExit as end:
+        return Outcome.failed(f"The job ended itself with status {end.code}.", time.monotonic() - began)
     except DpcError as error:
         return Outcome.failed(str(error), time.monotonic() - began)
     except Exception:  # noqa: BLE001  whatever a rule or a library raised ends this job only

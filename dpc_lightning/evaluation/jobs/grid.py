@@ -203,7 +203,7 @@ class _Seed:
     def _add_case(self, case: Place, settings: Mapping[str, Any], pipeline: Mapping[str, Any]) -> str:
         start = self._start(case, settings)
         reference = self._start(case, self.settings) if "{start}" in str(pipeline) else ""
-        purchase = digest("purchase", start, settings["purchase"], _listed(settings), case.purchase_seed)
+        purchase = digest("purchase", start, *_as_bought(settings["purchase"]), case.purchase_seed)
         key = digest("outcome", purchase, reference, pipeline, case.judge_seed)
         buyer = key  # where nothing is bought, nothing is shared
         if case.labels:
@@ -338,13 +338,15 @@ def _candidates(name: str) -> Iterator[Path]:
                 raise
 
 
-def _listed(settings: Mapping[str, Any]) -> list[int]:
-    """Read what an arm buys out of a file: its content matters, and not its name."""
-    rule = settings["purchase"].get("acquisition")
+def _as_bought(plan: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[int]]:
+    """Give the settings of a purchase, and what it buys out of a file: its content matters, and not its name."""
+    rule = plan.get("acquisition")
     if not isinstance(rule, Mapping) or str(rule.get("class_path")).rpartition(".")[2] != "Listed":
-        return []
+        return plan, []
     file = (rule.get("init_args") or {}).get("file")
-    return [] if not isinstance(file, str) else [int(index) for index in read_indices(Path(file))]
+    if not isinstance(file, str):
+        return plan, []
+    return merged(plan, {"acquisition": {"init_args": {"file": ""}}}), read_indices(Path(file)).tolist()
 
 
 def _fingerprint(root: Path) -> list[str]:

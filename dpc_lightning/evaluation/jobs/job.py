@@ -82,7 +82,7 @@ def digest(kind: str, *parts: object) -> str:
         True
     """
     content = [PROTOCOL, kind, *(_without_places(part) for part in parts)]
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 

@@ -214,7 +214,10 @@ def _opened(run_dir: Path) -> ResultsFile:
     if not path.is_file():
         msg = f"There is no {path}: expected the folder of a benchmark (`benchmark --run_dir`)."
         raise ResultsError(msg)
-    return ResultsFile(path, read_only=True)
+    try:
+        return ResultsFile(path, read_only=True)
+    except ResultsError:  # a benchmark that was killed while it wrote left what only a writer can put in order
+        return ResultsFile(path)
 
 
 def _read_rows(file: Path, protocol: int) -> Iterator[tuple[str, int, str, str]]:
