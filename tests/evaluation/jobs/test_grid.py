@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from dpc_lightning.errors import ConfigError
-from dpc_lightning.evaluation.jobs.fit_settings import FitSettings
 from dpc_lightning.evaluation.jobs.grid import Grid, read_pipeline
 from dpc_lightning.evaluation.jobs.job import Place
 from tests.evaluation.jobs.small_benchmark import DATA, benchmark_of
@@ -98,7 +97,8 @@ def test_a_list_of_purchases_is_known_by_what_it_lists(tmp_path: Path) -> None:
         keys.append(next(key for case, key in laid.cases.items() if case.arm == "mine"))
     assert keys[0] != keys[1]
     renamed = listed.rename(tmp_path / "renamed.txt")
-    arms = {"mine": FitSettings({"purchase": {"acquisition": rule | {"init_args": {"file": str(renamed)}}}})}
+    again = {"class_path": "Listed", "init_args": {"file": str(renamed)}}
+    arms = {"mine": {"purchase": {"acquisition": again}}}
     laid = Grid(type(benchmark)(**{**vars(benchmark), "arms": arms}))
     assert keys[1] == next(key for case, key in laid.cases.items() if case.arm == "mine")
 
