@@ -45,6 +45,10 @@ def kill_the_workers() -> None:
 PLACES = {"training": ("training_step", 1), "scoring": ("score_batch", 0)}
 
 
+# torch's handler of SIGCHLD raises wherever the process is just then, and that may be a loader that is being collected
+@pytest.mark.filterwarnings(
+    r"ignore:(?s)Exception ignored in.*_MultiProcessingDataLoaderIter:pytest.PytestUnraisableExceptionWarning"
+)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_killed_worker_is_said_and_the_same_command_goes_on_to_the_same_result(
     finished_run: tuple[Path, Path],
