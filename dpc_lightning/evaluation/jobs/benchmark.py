@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from dpc_lightning.errors import ConfigError, PreemptedError, RunDirError
 from dpc_lightning.evaluation.jobs.ensembles import Added, add_ensembles
 from dpc_lightning.evaluation.jobs.estimate import seconds_left, spoken
 from dpc_lightning.evaluation.jobs.grid import Grid
-from dpc_lightning.evaluation.jobs.job import Job
+from dpc_lightning.evaluation.jobs.job import Job, filled
 from dpc_lightning.evaluation.jobs.local_executor import PRELOADED, LocalExecutor
 from dpc_lightning.evaluation.jobs.outcome import Outcome
 from dpc_lightning.evaluation.jobs.results import RESULTS, ResultsFile
@@ -96,7 +96,7 @@ def run_benchmark(benchmark: Benchmark, run_dir: Path, options: Options, console
     with _held(run_dir), ResultsFile(run_dir / RESULTS) as results:
         grid = Grid(benchmark, drawn_pairs(benchmark, results))
         results.set_cases(grid.places)
-        write_text(run_dir / "benchmark.yaml", yaml.safe_dump(_plain(asdict(benchmark)), sort_keys=False))
+        write_text(run_dir / "benchmark.yaml", yaml.safe_dump(filled(asdict(benchmark), {}), sort_keys=False))
         for file in options.rows:
             console.print(f"{results.take_rows(Path(file))} results taken from {file}", highlight=False)
         scheduler = Scheduler(grid, results, run_dir, options.retry_failed)
@@ -296,11 +296,3 @@ def _held(run_dir: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _plain(node: Any) -> Any:  # noqa: ANN401
-    if isinstance(node, Mapping):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [_plain(value) for value in node]
-    return node

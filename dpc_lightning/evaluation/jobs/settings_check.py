@@ -106,9 +106,9 @@ def refusal_of(settings: Mapping[str, Any]) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         file, purchases = Path(folder) / "job.yaml", Path(folder) / "bought.txt"
         purchases.write_text("0\n", encoding="utf-8")
-        content = filled(settings, {**ANY_PLACE, "purchases": purchases})
+        content = filled(settings, {**ANY_PLACE, "purchases": str(purchases)})
         content["trainer"] = {key: value for key, value in content.get("trainer", {}).items() if key != "callbacks"}
-        file.write_text(yaml.safe_dump(_plain(content)), encoding="utf-8")
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
         try:
             with redirect_stdout(said), redirect_stderr(said):
                 Reader(["--config", str(file)], run=False)
@@ -124,9 +124,3 @@ def _with_names(reason: str) -> str:
         return reason
     known = ", ".join(name for name in acquisition.__all__ if name not in {"Acquisition", "PoolView", "Selection"})
     return f"{reason}\nThere is no such rule. There are: {known}, and any class of yours by its import path."
-
-
-def _plain(node: Any) -> Any:  # noqa: ANN401  any plain data
-    if isinstance(node, Mapping):
-        return {str(key): _plain(value) for key, value in node.items()}
-    return str(node) if isinstance(node, Path) else node
