@@ -1,13 +1,15 @@
 """Rules that pick the images to buy: one rule a file, all behind `Acquisition`. Imports no Lightning."""
 
 from dpc_lightning.acquisition.badge import Badge
-from dpc_lightning.acquisition.base import Acquisition, PoolView, Selection
+from dpc_lightning.acquisition.base import Acquisition, Selection
 from dpc_lightning.acquisition.class_quota import ClassQuota
 from dpc_lightning.acquisition.expected_gain import ExpectedGain
 from dpc_lightning.acquisition.hard_class import HardClass
 from dpc_lightning.acquisition.listed import Listed
 from dpc_lightning.acquisition.mean_entropy import MeanEntropy
+from dpc_lightning.acquisition.pool_view import Head, PoolView
 from dpc_lightning.acquisition.random import Random
+from dpc_lightning.acquisition.scored import Scored
 
 __all__ = [
     "Acquisition",
@@ -15,9 +17,11 @@ __all__ = [
     "ClassQuota",
     "ExpectedGain",
     "HardClass",
+    "Head",
     "Listed",
     "MeanEntropy",
     "PoolView",
     "Random",
+    "Scored",
     "Selection",
 ]

@@ -42,7 +42,10 @@ class Badge(Acquisition):
         [7]
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"logits", "embeddings"})
+    needs: frozenset[Need] = frozenset({"logits", "embeddings"})
+    stochastic: ClassVar[bool] = True
+    time: ClassVar[str] = "O(N (C + D)), 2 to 3 passes over the pool"
+    memory: ClassVar[str] = "8 (C + 3) bytes an image"
 
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         points = OuterProducts(residuals(pool.logits), pool.embeddings)

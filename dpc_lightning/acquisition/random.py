@@ -1,5 +1,7 @@
 """Pick by chance: the reference that every rule has to beat."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, PoolView
@@ -13,6 +15,10 @@ class Random(Acquisition):
     Score: none (NaN). Stochastic. Cost and memory: O(N). Use it as the reference, or for a first round while the model
     knows nothing yet.
     """
+
+    stochastic: ClassVar[bool] = True
+    time: ClassVar[str] = "O(N)"
+    memory: ClassVar[str] = "8 bytes an image"
 
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         rows = rng.permutation(len(pool))[:count].astype(np.int64)

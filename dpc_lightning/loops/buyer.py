@@ -11,11 +11,14 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_info
+from torch import nn
 
-from dpc_lightning.acquisition.base import FloatArray, IntArray, LabelArray, Need, PoolView
+from dpc_lightning.acquisition.base import IntArray, LabelArray, Need, PoolView
+from dpc_lightning.acquisition.pool_view import Head
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
 from dpc_lightning.data.datamodule import PurchaseDataModule
+from dpc_lightning.errors import AcquisitionError
 from dpc_lightning.loops.checked_picks import checked_picks
 from dpc_lightning.loops.scoring import ImageScores, score_images
 from dpc_lightning.loops.scoring_trial import ScoringTrial, try_scoring
@@ -104,7 +107,7 @@ class Buyer:
         share = data.pool_loader(self.trainer.global_rank, self.trainer.world_size)
         with_features = "embeddings" in needs
         trial = try_scoring(module, self.trainer.strategy, share, embeddings=with_features, clock=self.clock.now)
-        owned = len(data.aggregated) if "labelled_embeddings" in needs else 0
+        owned = len(data.aggregated) if needs & {"labelled_embeddings", "labelled_logits"} else 0
         image = trial.image_seconds / self.trainer.world_size
         return ScoringTrial(trial.start_seconds + owned * image, image)
 
@@ -242,18 +245,23 @@ class Buyer:
                 on_batch=lambda images: self._tell_scored(module, images, len(indices)),
             )
         owned = data.aggregated
-        owned_features = np.zeros((len(owned), 0), np.float32)
-        if "labelled_embeddings" in needs:
+        nothing = np.zeros((len(owned), 0), np.float32)
+        labelled = ImageScores(nothing, nothing)
+        if needs & {"labelled_embeddings", "labelled_logits"}:
             share = ((batch["row"], batch["image"]) for batch in data.labelled_loader(rank, world))
-            owned_features = score_images(module, strategy, share, len(owned), embeddings=True).embeddings
+            features = "labelled_embeddings" in needs
+            labelled = score_images(module, strategy, share, len(owned), embeddings=features)
 
-        def view(pool: ImageScores, owned_features: FloatArray) -> PoolView:
+        def view() -> PoolView:
             return PoolView(
                 indices=indices,
                 logits=pool.logits,
                 embeddings=pool.embeddings,
                 labelled_labels=owned.labels.copy(),  # copies: a rule that writes into them must not change the run
-                labelled_embeddings=owned_features,
+                labelled_embeddings=labelled.embeddings,
+                labelled_logits=labelled.logits if "labelled_logits" in needs else None,
+                head=_last_layer(module) if "head" in needs else None,
+                validation_map=module.validation_map,
                 f1=module.class_f1.copy(),
                 thresholds=module.thresholds.copy(),
                 budget_left=self.plan.labels - len(data.bought),
@@ -263,8 +271,8 @@ class Buyer:
 
         made: list[PoolView] = []
         # scores that are not finite are refused on rank 0, which alone has them: the others must hear of it
-        self._on_rank_zero(lambda: made.append(view(pool, owned_features)))
-        return made[0] if made else view(pool, owned_features)
+        self._on_rank_zero(lambda: made.append(view()))
+        return made[0] if made else view()
 
     def _tell_scored(self, module: MultiLabelClassifier, images: int, total: int) -> None:
         for callback in self._listeners():
@@ -327,6 +335,19 @@ class Buyer:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome  # type: ignore[return-value]  # None only if `work` returns it
+
+
+def _last_layer(module: MultiLabelClassifier) -> Head:
+    layer = module.network.classifier
+    if not isinstance(layer, nn.Linear):
+        msg = (
+            f"Expected a linear last layer of `{module.active.group}.backbone`, for the rule draws dropout before it, "
+            f"but got a {type(layer).__name__}. Choose another rule or another backbone."
+        )
+        raise AcquisitionError(msg)
+    weight = layer.weight.detach().float().cpu().numpy()
+    bias = dict(layer.named_parameters()).get("bias", torch.zeros(len(weight)))
+    return Head(weight.copy(), bias.detach().float().cpu().numpy().copy())
 
 
 def _say_head(ledger: Ledger) -> None:

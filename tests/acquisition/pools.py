@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dpc_lightning.acquisition import PoolView
+from dpc_lightning.acquisition import Head, PoolView
 from dpc_lightning.acquisition.base import FloatArray, IntArray, LabelArray
 
 
@@ -15,11 +15,18 @@ def pool_of(
     owned: FloatArray | None = None,
     f1: FloatArray | None = None,
     bought: int = 0,
+    labelled_logits: FloatArray | None = None,
+    head: Head | None = None,
 ) -> PoolView:
     """Make a pool whose arrays refuse to be written."""
     classes, width = logits.shape[1], embeddings.shape[1]
     labels = np.zeros((0, classes), dtype=np.uint8) if labels is None else labels
     owned = np.zeros((len(labels), width), dtype=np.float32) if owned is None else owned
+    if labelled_logits is None:
+        labelled_logits = np.where(labels, 1.5, -2.5).astype(np.float32)  # the model knows its training images
+    if head is None:
+        sides = np.arange(classes * width).reshape(classes, width)
+        head = Head(np.cos(sides).astype(np.float32), np.linspace(-1, 0.5, classes, dtype=np.float32))
     view = PoolView(
         indices=np.arange(len(logits), dtype=np.int64) if indices is None else indices,
         logits=logits,
@@ -30,6 +37,9 @@ def pool_of(
         thresholds=np.full(classes, 0.5, dtype=np.float32),
         budget_left=len(logits),
         bought=bought,
+        labelled_logits=labelled_logits,
+        head=head,
+        validation_map=0.6,
     )
     for array in (view.indices, view.logits, view.embeddings, view.labelled_labels, view.labelled_embeddings, view.f1):
         array.setflags(write=False)
@@ -66,4 +76,6 @@ def with_rows(pool: PoolView, order: IntArray) -> PoolView:
         labels=pool.labelled_labels.copy(),
         owned=pool.labelled_embeddings.copy(),
         f1=pool.f1.copy(),
+        labelled_logits=None if pool.labelled_logits is None else pool.labelled_logits.copy(),
+        head=pool.head,
     )

@@ -14,7 +14,7 @@ CLASSES = 6
 class Honest(Acquisition):
     """Picks the first images of the pool; remembers what it was given."""
 
-    needs: ClassVar[frozenset[Need]] = frozenset()
+    needs: frozenset[Need] = frozenset()
     given: ClassVar[list[PoolView]] = []
 
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
@@ -26,7 +26,7 @@ class Wanting(Honest):
     """Asks for what its argument names."""
 
     def __init__(self, wants: list[str]) -> None:
-        self.needs = frozenset(wants)  # type: ignore[misc,arg-type]  # an instance may need other things
+        self.needs = frozenset(wants)  # type: ignore[arg-type]  # an instance may need other things
 
 
 class Vandal(Honest):

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from dpc_lightning import acquisition
+from dpc_lightning.acquisition.rule_list import rules
 from dpc_lightning.errors import ConfigError, DpcError
 from dpc_lightning.evaluation.jobs.grid import Grid
 from dpc_lightning.evaluation.jobs.job import Job, filled
@@ -122,5 +122,5 @@ def refusal_of(settings: Mapping[str, Any]) -> str | None:
 def _with_names(reason: str) -> str:
     if "purchase.acquisition" not in reason or "dot import path" not in reason:
         return reason
-    known = ", ".join(name for name in acquisition.__all__ if name not in {"Acquisition", "PoolView", "Selection"})
+    known = ", ".join(rules())
     return f"{reason}\nThere is no such rule. There are: {known}, and any class of yours by its import path."
