@@ -101,7 +101,9 @@ class _Network:
     def draw(self, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
         cluster = rng.choice(CLUSTERS, rows, p=self._shares)
         latent = self._centres[cluster] + rng.standard_normal((rows, LATENT), dtype=np.float32)
-        return np.maximum(np.maximum(latent @ self._first, 0) @ self._second, 0)
+        features: NDArray[np.float32] = np.maximum(np.maximum(latent @ self._first, 0) @ self._second, 0)
+        return features
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        return features @ self.head.weight.T + self.head.bias
+        logits: NDArray[np.float32] = features @ self.head.weight.T + self.head.bias
+        return logits

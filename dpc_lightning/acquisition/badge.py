@@ -1,7 +1,5 @@
 """BADGE for several labels an image: uncertain and diverse at once."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
@@ -43,9 +41,9 @@ class Badge(Acquisition):
     """
 
     needs: frozenset[Need] = frozenset({"logits", "embeddings"})
-    stochastic: ClassVar[bool] = True
-    time: ClassVar[str] = "O(N (C + D)), 2 to 3 passes over the pool"
-    memory: ClassVar[str] = "8 (C + 3) bytes an image"
+    stochastic: bool = True
+    time: str = "O(N (C + D)), 2 to 3 passes over the pool"
+    memory: str = "8 (C + 3) bytes an image"
 
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         points = OuterProducts(residuals(pool.logits), pool.embeddings)

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -43,10 +42,26 @@ class Acquisition(ABC):
     """
 
     needs: frozenset[Need] = frozenset()
-    stochastic: ClassVar[bool] = False
-    time: ClassVar[str] = ""
-    memory: ClassVar[str] = ""
+    stochastic: bool = False
+    time: str = ""
+    memory: str = ""
     largest_pool: int | None = None
+
+    def candidates(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:  # noqa: ARG002
+        """Say before scoring which images are to be scored, if not all.
+
+        A rule that looks at a part of the pool only, whatever the model says, spares the scoring of the rest.
+
+        Args:
+            images: size N of the pool.
+            count: how many images will be asked for.
+            rng: the only source of randomness; another one than `select` gets.
+
+        Returns:
+            At least `count` distinct rows of the pool in increasing order of image index, 0 to N - 1; None for all. The
+            pool that `select` is given holds only these.
+        """
+        return None
 
     @abstractmethod
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:

@@ -1,7 +1,5 @@
 """Fill the class that has the fewest positives, with images unlike those owned."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
@@ -40,8 +38,8 @@ class ClassQuota(Acquisition):
     """
 
     needs: frozenset[Need] = frozenset({"logits", "embeddings", "labelled_embeddings"})
-    time: ClassVar[str] = "a few per cent of O((L + B) N D)"
-    memory: ClassVar[str] = "8 (C + 3) bytes an image and the rows picked"
+    time: str = "a few per cent of O((L + B) N D)"
+    memory: str = "8 (C + 3) bytes an image and the rows picked"
 
     def __init__(self, scale: float = 0.3, floor: float = 0.02) -> None:
         check_penalty(scale, floor)

@@ -1,7 +1,5 @@
 """Take the image that is expected to bring most: weak classes, few positives, unlike what is owned."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
@@ -36,8 +34,8 @@ class ExpectedGain(Acquisition):
     """
 
     needs: frozenset[Need] = frozenset({"logits", "embeddings", "labelled_embeddings"})
-    time: ClassVar[str] = "a few per cent of O((L + B) N D)"
-    memory: ClassVar[str] = "8 (C + 3) bytes an image and the rows picked"
+    time: str = "a few per cent of O((L + B) N D)"
+    memory: str = "8 (C + 3) bytes an image and the rows picked"
 
     def __init__(self, scale: float = 0.3, floor: float = 0.02) -> None:
         check_penalty(scale, floor)

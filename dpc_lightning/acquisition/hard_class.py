@@ -1,7 +1,5 @@
 """Pick what probably shows the classes that the model is worst at."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, Need, PoolView
@@ -24,8 +22,8 @@ class HardClass(Scored):
     """
 
     needs: frozenset[Need] = frozenset({"logits"})
-    time: ClassVar[str] = "O(N C)"
-    memory: ClassVar[str] = "8 bytes an image and a block"
+    time: str = "O(N C)"
+    memory: str = "8 bytes an image and a block"
 
     def scores(self, pool: PoolView) -> Doubles:
         """Give the expected weakness of the classes that each image shows, `(N,)`."""

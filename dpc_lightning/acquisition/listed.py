@@ -2,7 +2,6 @@
 
 import csv
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -24,8 +23,8 @@ class Listed(Acquisition):
         ConfigError: if the file cannot be read, or holds anything but distinct image indices; names file and row.
     """
 
-    time: ClassVar[str] = "O(N)"
-    memory: ClassVar[str] = "8 bytes an image"
+    time: str = "O(N)"
+    memory: str = "8 bytes an image"
 
     def __init__(self, file: str | None = None) -> None:
         self.file = file

@@ -1,7 +1,5 @@
 """Pick what the model is least sure of, averaged over classes."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from dpc_lightning.acquisition.base import Need, PoolView
@@ -26,8 +24,8 @@ class MeanEntropy(Scored):
     """
 
     needs: frozenset[Need] = frozenset({"logits"})
-    time: ClassVar[str] = "O(N C)"
-    memory: ClassVar[str] = "8 bytes an image and a block"
+    time: str = "O(N C)"
+    memory: str = "8 bytes an image and a block"
 
     def scores(self, pool: PoolView) -> Doubles:
         """Give the mean binary entropy of each image, `(N,)`."""

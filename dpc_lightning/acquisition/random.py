@@ -1,7 +1,5 @@
 """Pick by chance: the reference that every rule has to beat."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, PoolView
@@ -16,9 +14,9 @@ class Random(Acquisition):
     knows nothing yet.
     """
 
-    stochastic: ClassVar[bool] = True
-    time: ClassVar[str] = "O(N)"
-    memory: ClassVar[str] = "8 bytes an image"
+    stochastic: bool = True
+    time: str = "O(N)"
+    memory: str = "8 bytes an image"
 
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         rows = rng.permutation(len(pool))[:count].astype(np.int64)
