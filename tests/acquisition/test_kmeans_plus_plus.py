@@ -101,6 +101,6 @@ def test_reads_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
 def test_the_unit_of_the_features_does_not_matter(scale: float) -> None:
     points, _ = points_of(50, 3)
-    scaled = OuterProducts(points.left, (points.right * np.float32(scale)).astype(np.float32))
+    scaled = OuterProducts(points.left, (np.asarray(points.right) * np.float32(scale)).astype(np.float32))
     rows, _ = d2_sample(points, 20, np.random.default_rng(1))
     assert d2_sample(scaled, 20, np.random.default_rng(1))[0].tolist() == rows.tolist()
