@@ -1,6 +1,6 @@
 """BALD for several labels an image: what the draws disagree upon, not what all of them are unsure of."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from dpc_lightning.acquisition.head_dropout import HeadDropout, check_dropout
 from dpc_lightning.acquisition.probability import Doubles, sum_over_classes, top_rows
 
 __all__ = ["Bald", "entropy_of_pair", "mutual_information"]
+
+ROUNDING: Final = 1e-13
+"""A difference below this share of the two entropies is rounding: the draws agree."""
 
 
 class Bald(Acquisition):
@@ -80,8 +83,10 @@ def mutual_information(logits: Doubles) -> Doubles:
         positive = drawn >= 0
         yes = sum_over_classes(np.where(positive, 1 - rarer, rarer)) / draws
         no = sum_over_classes(np.where(positive, rarer, 1 - rarer)) / draws
-        values[:] = entropy_of_pair(np.minimum(yes, no)) - sum_over_classes(entropy) / draws
-    return np.maximum(sum_over_classes(by_class), 0)
+        of_mean = entropy_of_pair(np.minimum(yes, no))
+        values[:] = of_mean - sum_over_classes(entropy) / draws
+        values[values <= ROUNDING * of_mean] = 0
+    return sum_over_classes(by_class)
 
 
 def entropy_of_pair(smaller: Doubles) -> Doubles:

@@ -113,17 +113,18 @@ def cluster(rows: Doubles, count: int, rng: np.random.Generator) -> IntArray:
     more, _ = d2_sample(OuterProducts(np.ones((len(rows), 1)), rows), count - 1, rng, first)
     means = rows[np.concatenate([first, more])].copy()
     member = np.full(len(rows), -1)
+    ones, every = np.ones(len(rows)), np.arange(len(rows))
     for _ in range(STEPS):
         nearest = _nearest_mean(rows, means)
         if (nearest == member).all():
             break
         member = nearest
         sizes = np.bincount(member, minlength=count)
-        sums = csr_array((np.ones(len(rows)), (member, np.arange(len(rows)))), shape=(count, len(rows))) @ rows
+        sums = np.asarray(csr_array((ones, (member, every)), shape=(count, len(rows))) @ rows, dtype=np.float64)
         filled = sizes > 0
         means[filled] = sums[filled] / sizes[filled, None]
     gaps = np.square(rows - means[member]).sum(axis=1)
-    order = np.lexsort((np.arange(len(rows)), gaps, member))
+    order = np.lexsort((every, gaps, member))
     return np.asarray(order[np.append(True, np.diff(member[order]) > 0)], dtype=np.int64)
 
 
