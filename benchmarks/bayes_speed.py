@@ -122,7 +122,7 @@ def plain_bald(pool: PoolView, samples: int) -> None:
     assert pool.head is not None
     draws = []
     for _ in range(samples):
-        kept = (rng.random(pool.embeddings.shape[1]) >= 0.3).astype(np.float32) / np.float32(0.7)
+        kept = np.where(rng.random(pool.embeddings.shape[1]) >= 0.3, 1 / 0.7, 0).astype(np.float32)
         logits = (pool.embeddings * kept) @ pool.head.weight.T + pool.head.bias
         draws.append(1 / (1 + np.exp(-logits.astype(np.float64))))
     chances = np.clip(np.stack(draws), 1e-12, 1 - 1e-12)

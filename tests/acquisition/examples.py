@@ -21,7 +21,7 @@ from dpc_lightning.acquisition import (
 EXAMPLES: dict[str, Callable[[], Acquisition]] = {
     "Badge": Badge,
     "Bald": Bald,
-    "BatchBald": lambda: BatchBald(samples=20),
+    "BatchBald": lambda: BatchBald(samples=8),
     "DropQuery": DropQuery,
     "KMeansPlusPlus": KMeansPlusPlus,
     "VariationRatio": VariationRatio,
