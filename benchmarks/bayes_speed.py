@@ -20,9 +20,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
-from skactiveml.classifier import SklearnClassifier
-from skactiveml.pool import Badge as ScikitActivemlBadge
-from sklearn.linear_model import LogisticRegression
 
 from dpc_lightning.acquisition import (
     Acquisition,
@@ -87,6 +84,11 @@ def picks(rule: Acquisition, pool: PoolView, count: int) -> Callable[[], object]
 
 def scikit_activeml(rows: NDArray[np.float64], count: int) -> Callable[[], object]:
     """Give the work of its BADGE, which takes one label of `CLASSES` an image."""
+    # imported here: the processes of the large pool must not carry it
+    from skactiveml.classifier import SklearnClassifier  # noqa: PLC0415
+    from skactiveml.pool import Badge as ScikitActivemlBadge  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+
     labels = np.full(len(rows), np.nan)
     labels[: 10 * CLASSES] = np.arange(10 * CLASSES) % CLASSES
     classifier = SklearnClassifier(LogisticRegression(), classes=list(range(CLASSES)), random_state=0)
