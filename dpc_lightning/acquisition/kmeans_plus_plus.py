@@ -116,8 +116,8 @@ def d2_sample(
         points: N points.
         count: how many to draw, at most N less the centres.
         rng: the only source of randomness.
-        centres: `(L,)` rows that count as drawn already. A few of them give the first bounds, in one pass; the others
-            are compared with what is proposed.
+        centres: `(L,)` rows that count as drawn already. √L of them give the first bounds, in one pass; the others
+            are compared with what is proposed, and each further pass takes in as many again.
 
     Returns:
         `(count,)` distinct rows in the order drawn and `(count,)` squared distances at the time of drawing.
@@ -133,16 +133,19 @@ class _Sampler:
         self.points = points
         self.rng = rng
         self.bound = points.norms.copy()
-        self.known = 0  # draws that `bound` takes into account in every row
+        self.known = 0  # draws that `bound` takes into account in every row, but for those aside
         self.drawn: list[int] = []
         self.squares: list[float] = []
         self.given = len(centres)
         self.count = self.given + count
+        self.aside = centres[:0]  # centres that `bound` does not take into account
         if self.given:
-            pivots = rng.choice(self.given, math.isqrt(self.given), replace=False)
-            self.drawn = [*centres[pivots].tolist()]
+            mixed = rng.permutation(centres)
+            pivots = math.isqrt(self.given)
+            self.drawn = mixed[:pivots].tolist()
             self._refresh()
-            self.drawn += np.delete(centres, pivots).tolist()
+            self.drawn, self.aside = mixed.tolist(), mixed[pivots:]
+            self.known = self.given
             self.squares = [0.0] * self.given
             self.bound[centres] = 0
 
@@ -163,7 +166,7 @@ class _Sampler:
         rows = np.minimum(rows, np.searchsorted(total, total[-1]))  # rounding must not lead past the last possible row
         heights = self.rng.random(proposed) * self.bound[rows]
         true = self.bound[rows]
-        missed = np.array(self.drawn[self.known :], dtype=np.int64)
+        missed = np.concatenate([self.aside, np.array(self.drawn[self.known :], dtype=np.int64)])
         if len(missed):
             true = np.minimum(true, self.points.distances(rows, missed).min(axis=1))
         mutual = self.points.distances(rows, rows) if proposed > 1 else np.zeros((1, 1))
@@ -180,7 +183,9 @@ class _Sampler:
         return len(self.drawn) - before
 
     def _refresh(self) -> None:
-        missed = np.array(self.drawn[self.known :], dtype=np.int64)
+        more = self.given - len(self.aside)  # as many again: all of them are seldom worth the pass
+        missed = np.concatenate([self.aside[:more], np.array(self.drawn[self.known :], dtype=np.int64)])
+        self.aside = self.aside[more:]
         first = self.known == 0  # the distance to the origin is no bound of the distance to the first draw
         for start in range(0, len(self.points), ROWS):
             block = slice(start, start + ROWS)
