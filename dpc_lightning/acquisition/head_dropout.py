@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dpc_lightning.acquisition.base import FloatArray, IntArray
+from dpc_lightning.acquisition.base import FloatArray
 from dpc_lightning.acquisition.pool_view import Head
 from dpc_lightning.acquisition.probability import Doubles
 from dpc_lightning.errors import AcquisitionError, ConfigError
@@ -101,18 +101,6 @@ class HeadDropout:
         for start in range(0, len(embeddings), step):
             block = slice(start, min(start + step, len(embeddings)))
             yield block, self.logits(embeddings[block])
-
-    def votes(self, embeddings: FloatArray, cuts: Doubles) -> IntArray:
-        """Count the draws that give a label.
-
-        Args:
-            embeddings: `(n, D)`.
-            cuts: `(C,)` logits from which on a label is given.
-
-        Returns:
-            `(C, n)` int64 in 0 … T.
-        """
-        return np.asarray((self.logits(embeddings) >= cuts[:, None, None]).sum(axis=1), dtype=np.int64)
 
 
 def without_dropout(head: Head) -> HeadDropout:

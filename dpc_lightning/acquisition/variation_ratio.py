@@ -22,8 +22,8 @@ class VariationRatio(Acquisition):
     information (`Bald`) goes first, then the smaller index.
 
     Score: the mean ratio, in [0, 1/2]. Stochastic: the generator draws the masks. Cost: as `Bald`. Memory: two float64
-    an image and a block. Use it where the thresholds are far from 1/2, since it alone of the rules by dropout looks
-    at them without regard to how far a draw misses them.
+    an image and a block. Use it where it counts whether the answer at the tuned thresholds is settled, not how far the
+    draws lie apart.
 
     Source:
         Freeman, Elementary applied statistics, 1965; Gal et al., Deep Bayesian active learning with image data, ICML
