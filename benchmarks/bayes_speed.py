@@ -5,12 +5,12 @@
 
 Ratios of processor time, measured in turn in one run: medians of 5, of 3 for scikit-activeml. Expected: BADGE at least
 300 times scikit-activeml, with at most a quarter of the embeddings' bytes; every rule at most 120 s on 1M images, BADGE
-at most 12 s.
+at most 12 s. Needs Linux's `/proc`.
 """
 
 import argparse
 import multiprocessing
-import resource
+import re
 import statistics
 import time
 import tracemalloc
@@ -138,7 +138,9 @@ def large(path: str, rule: Acquisition, count: int, labelled: int) -> None:
     """Print seconds and memory of picking from a memory-mapped pool."""
     pool = pool_of(np.load(path, mmap_mode="r"), labelled)
     used = seconds(picks(rule, pool, count))
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    # not `getrusage`, which gives a started process the peak of the one that started it
+    peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))
+    most = int(peak[1]) / 2**20 if peak else float("nan")
     name = f"{type(rule).__name__}, 1M x 512 float16, B={count}, {labelled} labelled"
     print(f"{name:58s} {used:9.1f} s, {most:.2f} GiB resident", flush=True)
 

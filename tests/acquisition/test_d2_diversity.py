@@ -47,7 +47,7 @@ def test_ordered_pairs_have_the_probabilities_of_k_means_plus_plus(owned: int) -
         after = np.minimum(nearest, mutual[i])
         expected[i] = nearest[i] / nearest.sum() * after / after.sum()
     seen, rng = np.zeros((6, 6)), np.random.default_rng(owned)
-    for _ in range(4_000):
+    for _ in range(2_500):
         seen[tuple(KMeansPlusPlus().select(pool, 2, rng).indices)] += 1
     assert surprise(seen, expected) > 1e-3
     assert surprise(seen, np.where(expected > 0, 1 / 30, 0)) < 1e-3, "uniform draws would pass"
@@ -57,7 +57,7 @@ def test_the_first_is_uniform_where_nothing_is_owned() -> None:
     rows = gaussian(6, 1)
     pool, mutual = pool_at(rows), squares(rows, rows)
     seen, rng = np.zeros((6, 6)), np.random.default_rng(0)
-    for _ in range(4_000):
+    for _ in range(2_500):
         seen[tuple(KMeansPlusPlus().select(pool, 2, rng).indices)] += 1
     assert surprise(seen, mutual / mutual.sum(axis=1, keepdims=True) / 6) > 1e-3
 
