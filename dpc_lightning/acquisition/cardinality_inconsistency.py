@@ -20,13 +20,13 @@ class CardinalityInconsistency(Scored):
     missing one of an image that is all positive or all negative. `positives` counts the classes with a positive logit;
     the mean cardinality is the number of positives of a labelled image, 0 where none is labelled.
 
-    Score: that product, at least 0. Deterministic. Cost: one pass over the logits, O(NC), and a partial sort. Memory: one
-    float64 a row and a block. Use it where images have about the same number of labels each; where most have none, as
-    on a production line, what it calls inconsistent is common.
+    Score: that product, at least 0. Deterministic. Cost: one pass over the logits, O(NC), and a partial sort. Memory:
+    one float64 a row and a block. Use it where images have about the same number of labels each; where most have none,
+    as on a production line, what it calls inconsistent is common.
 
     Source:
-        Li and Guo, Active learning with multi-label SVM classification, IJCAI 2013, equations 8 to 10. There β is chosen
-        anew in every round by the expected error; here it is fixed.
+        Li and Guo, Active learning with multi-label SVM classification, IJCAI 2013, equations 8 to 10. There β is
+        chosen anew in every round by the expected error; here it is fixed.
 
     Args:
         beta: weight β of the separation, in [0, 1]; 0 leaves the inconsistency alone, which takes few values.

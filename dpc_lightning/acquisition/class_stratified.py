@@ -22,8 +22,8 @@ class ClassStratified(Composed):
     probable ones. The rest of the batch is bought by noised scores alone. Noise is that of `PowerNoised`
     with `s^β`; β starts at `beta` and grows by `growth` with every round, so that the noise fades.
 
-    Score: that of the inner rule. Stochastic. Cost: that of the inner rule, and O(N C). Memory: 24 bytes an image beside.
-    Use it where classes are rare and the model sees them at least sometimes.
+    Score: that of the inner rule. Stochastic. Cost: that of the inner rule, and O(N C). Memory: 24 bytes an image
+    beside. Use it where classes are rare and the model sees them at least sometimes.
 
     Example in YAML:
 
@@ -32,8 +32,9 @@ class ClassStratified(Composed):
           init_args: {rule: MeanEntropy}
 
     Source:
-        ClaSP PE of nnActive (Traub et al., TMLR 2026): predictive entropy, 66 % stratified, decaying power noise. There
-        classes are voxels of an organ; what counts as seen in a multi-label image, and the values of β, are own choices.
+        ClaSP PE of nnActive (Traub et al., TMLR 2026): predictive entropy, 66 % stratified, decaying power noise.
+        There classes are voxels of an organ; what counts as seen in a multi-label image, and the values of β, are own
+        choices.
 
     Args:
         rule: a rule that scores each image by itself; `MeanEntropy` if left out.
@@ -45,9 +46,7 @@ class ClassStratified(Composed):
     time: str = "O(its rule + N C)"
     memory: str = "24 bytes an image and that of its rule"
 
-    def __init__(
-        self, rule: Scored | None = None, share: float = 0.66, beta: float = 1.0, growth: float = 4.0
-    ) -> None:
+    def __init__(self, rule: Scored | None = None, share: float = 0.66, beta: float = 1.0, growth: float = 4.0) -> None:
         rule = MeanEntropy() if rule is None else rule
         super().__init__({"rule": rule})
         check_noise(rule, "power", beta)
@@ -84,9 +83,7 @@ class ClassStratified(Composed):
         rows = np.concatenate(chosen)
         return rows, scores[rows].astype(np.float32)
 
-    def _of_class(
-        self, pool: PoolView, column: int, count: int, order: FloatArray, free: np.ndarray
-    ) -> IntArray:
+    def _of_class(self, pool: PoolView, column: int, count: int, order: FloatArray, free: np.ndarray) -> IntArray:
         if not count:
             return np.zeros(0, dtype=np.int64)
         level = float(pool.thresholds[column])

@@ -17,17 +17,17 @@ class ClusterMargin(Acquisition):
 
     1. The `factor` times as many images as are asked for, with the smallest mean margin (see `Margin`), are candidates;
        never more than `most`.
-    2. They are clustered by average linkage of the cosine of their features, which are centred on the pool, into as many
-       clusters as images are asked for, times `clusters`.
+    2. They are clustered by average linkage of the cosine of their features, which are centred on the pool, into as
+       many clusters as images are asked for, times `clusters`.
     3. From the smallest cluster to the largest, each gives one image, the most doubtful it has; then again from the
        start, without the clusters that are empty, until all are bought.
 
     The paper clusters the whole pool once, by a parallel program of its own. Clusters matter among the candidates only,
     so that these alone are clustered here, anew in each round.
 
-    Score: the mean nearness to the decision, in [0, 1]. Deterministic; of equal clusters the one with the smaller image
-    index comes first. Cost: one pass over the logits, and O(m² (D + log m)) for m candidates. Memory: 8 m² bytes, at most
-    0.8 GB with the setting given. Use it for large batches out of pools with many near duplicates.
+    Score: the mean nearness to the decision, in [0, 1]. Deterministic; of equal clusters the one with the smaller
+    image index comes first. Cost: one pass over the logits, and O(m² (D + log m)) for m candidates. Memory: 8 m²
+    bytes, at most 0.8 GB with the setting given. Use it for large batches out of pools with many near duplicates.
 
     Source:
         Citovsky et al., Batch active learning at scale, NeurIPS 2021.

@@ -15,16 +15,16 @@ class Cvirs(Scored):
     - Doubt: in each class the images are ranked by their margin `|2 p - 1|`; the score of an image is the mean over
       classes of the share of the pool that has a larger margin (Borda's count).
     - Inconsistency: the mean over the labelled images of the distance between predicted and known labels: 1 where all
-      classes differ, else their normalised variation of information, which is large for label sets that say little about
-      each other. Predicted labels are those above the tuned thresholds. Without a labelled image it is 1.
+      classes differ, else their normalised variation of information, which is large for label sets that say little
+      about each other. Predicted labels are those above the tuned thresholds. Without a labelled image it is 1.
 
     Score: the product, in [0, 1]. Deterministic. Cost: a sort of each class, O(C N log N), and C times the number of
-    different label sets on both sides. Memory: 24 bytes an image and the label sets. Use it where images have many labels
-    each. With few classes there are few label sets, and doubt decides.
+    different label sets on both sides. Memory: 24 bytes an image and the label sets. Use it where images have many
+    labels each. With few classes there are few label sets, and doubt decides.
 
     Source:
-        Reyes, Morell and Ventura, Effective active learning strategy for multi-label learning, Neurocomputing 273, 2018.
-        Equal margins have equal ranks here.
+        Reyes, Morell and Ventura, Effective active learning strategy for multi-label learning, Neurocomputing 273,
+        2018. Equal margins have equal ranks here.
     """
 
     needs: frozenset[Need] = frozenset({"logits"})

@@ -11,17 +11,17 @@ __all__ = ["Direct", "best_cut"]
 class Direct(Acquisition):
     """Takes images next to the cut that separates the owned positives of a class best, rare classes first (DIRECT).
 
-    For each class the images stand on a line in the order of their logit. The cut is where the fewest owned labels are on
-    the wrong side, positives below or negatives above. Images are then taken from both sides of the cut in turn, the
-    nearest first, and the classes take turns, the one with the fewest owned positives first.
+    For each class the images stand on a line in the order of their logit. The cut is where the fewest owned labels are
+    on the wrong side, positives below or negatives above. Images are then taken from both sides of the cut in turn,
+    the nearest first, and the classes take turns, the one with the fewest owned positives first.
 
-    The logit of 1/2 is a bad place to look where a class is rare: the trained model puts almost all positives below it. A
-    class without an owned positive has no cut; its most probable images are taken. One without an owned negative gives
-    its least probable ones.
+    The logit of 1/2 is a bad place to look where a class is rare: the trained model puts almost all positives below
+    it. A class without an owned positive has no cut; its most probable images are taken. One without an owned negative
+    gives its least probable ones.
 
-    Score: minus the number of images between the pick and the cut. Deterministic. Cost: a sort of each class, O(C N log
-    N). Memory: 16 bytes an image and class. Use it where classes are rare and of unequal size; it looks at no features, so
-    that near duplicates are bought together: `Cascade` with a rule of variety cures that.
+    Score: minus the number of images between the pick and the cut. Deterministic. Cost: a sort of each class, O(C N
+    log N). Memory: 16 bytes an image and class. Use it where classes are rare and of unequal size; it looks at no
+    features, so that near duplicates are bought together: `Cascade` with a rule of variety cures that.
 
     Source:
         Nuggehalli et al., DIRECT: deep active learning under imbalance and label noise, 2023 (arXiv 2312.09196), one
@@ -62,13 +62,14 @@ def _around(logits: FloatArray, owned: FloatArray, labels: LabelArray) -> tuple[
     Returns:
         `(N,)` rows, and the places between each and the cut.
     """
-    falling = np.argsort(-logits.astype(np.float64), kind="stable")
-    above = int((logits > best_cut(owned, labels)).sum())  # the first so many in `falling` are above the cut
-    away = np.empty(len(logits))
-    away[:above] = np.arange(above, 0, -1) - 1
-    away[above:] = np.arange(len(logits) - above)
-    nearest = np.argsort(away, kind="stable")  # of equal distances the one above
-    return falling[nearest], away[nearest]
+    wide = logits.astype(np.float64)
+    over = np.flatnonzero(wide > best_cut(owned, labels))
+    under = np.setdiff1d(np.arange(len(wide)), over, assume_unique=True)
+    over = over[np.argsort(wide[over], kind="stable")]
+    under = under[np.argsort(-wide[under], kind="stable")]
+    away = np.concatenate([np.arange(len(over)), np.arange(len(under))]).astype(np.float64)
+    nearest = np.argsort(away, kind="stable")  # of equal distances the one above the cut
+    return np.concatenate([over, under])[nearest], away[nearest]
 
 
 def best_cut(logits: FloatArray, labels: LabelArray) -> float:

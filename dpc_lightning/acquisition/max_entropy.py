@@ -15,9 +15,9 @@ class MaxEntropy(Scored):
     For independent classes it orders as the smallest margin, `min_k |2 p_k - 1|`, and as the least confidence in any
     class do: all three fall with `min_k |z_k|`.
 
-    Score: that entropy, in [0, log 2]. Deterministic. Cost: one pass over the logits, O(NC), and a partial sort. Memory:
-    one float64 a row and a block. Use it where one doubtful class is reason enough to ask; with many classes almost
-    every image has one, and `MeanEntropy` tells them apart better.
+    Score: that entropy, in [0, log 2]. Deterministic. Cost: one pass over the logits, O(NC), and a partial sort.
+    Memory: one float64 a row and a block. Use it where one doubtful class is reason enough to ask; with many classes
+    almost every image has one, and `MeanEntropy` tells them apart better.
 
     Source:
         Lewis and Gale, A sequential algorithm for training text classifiers, SIGIR 1994, for one class.

@@ -13,9 +13,10 @@ __all__ = ["MaximumLossReduction"]
 class MaximumLossReduction(Scored):
     """Takes the images of the largest `Σ_k (1 - y_k (2 p_k - 1)) / 2` for the labels y that are most likely (MMC).
 
-    A multinomial logistic regression on the sorted probabilities of the labelled images learns how many labels m an image
-    has. The m classes of the largest p are then positive (y = 1), the others negative (y = -1). With y by the threshold
-    1/2 the sum is the least confidence; MMC differs where the model sees more or fewer labels than images have.
+    A multinomial logistic regression on the sorted probabilities of the labelled images learns how many labels m an
+    image has. The m classes of the largest p are then positive (y = 1), the others negative (y = -1). With y by the
+    threshold 1/2 the sum is the least confidence; MMC differs where the model sees more or fewer labels than images
+    have.
 
     Where fewer than two different numbers of labels are known, m is the number of p above 1/2.
 
@@ -24,8 +25,8 @@ class MaximumLossReduction(Scored):
     labels each, and the start model sees too few of them.
 
     Source:
-        Yang et al., Effective multi-label active learning for text classification, KDD 2009 (maximum loss reduction with
-        maximal confidence). Their f is the output of a support vector machine, here it is 2 p - 1.
+        Yang et al., Effective multi-label active learning for text classification, KDD 2009 (maximum loss reduction
+        with maximal confidence). Their f is the output of a support vector machine, here it is 2 p - 1.
     """
 
     needs: frozenset[Need] = frozenset({"logits", "labelled_logits"})

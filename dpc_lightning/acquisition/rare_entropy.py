@@ -12,8 +12,8 @@ __all__ = ["RareEntropy"]
 class RareEntropy(Scored):
     """Takes the images of the largest `Σ_k H(p_k) / sqrt(prevalence_k + 0.01)` in nats.
 
-    The prevalence is that among the labelled images. A class that is in one of a hundred images counts four times as much
-    as one that is in every third.
+    The prevalence is that among the labelled images. A class that is in one of a hundred images counts four times as
+    much as one that is in every third.
 
     Score: that sum, at least 0. Deterministic. Cost: one pass over the logits, O(NC), and a partial sort. Memory: one
     float64 a row and a block. Use it where the F1 of rare classes counts as much as that of frequent ones.

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from dpc_lightning.acquisition import kmeans_plus_plus
-from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts, d2_sample
+from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts, Stacked, d2_sample
 
 
 def points_of(rows: int, seed: int) -> tuple[OuterProducts, NDArray[np.float64]]:
@@ -101,6 +101,38 @@ def test_reads_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
 def test_the_unit_of_the_features_does_not_matter(scale: float) -> None:
     points, _ = points_of(50, 3)
-    scaled = OuterProducts(points.left, (points.right * np.float32(scale)).astype(np.float32))
+    scaled = OuterProducts(points.left, (np.asarray(points.right) * np.float32(scale)).astype(np.float32))
     rows, _ = d2_sample(points, 20, np.random.default_rng(1))
     assert d2_sample(scaled, 20, np.random.default_rng(1))[0].tolist() == rows.tolist()
+
+
+def test_stacked_rows_are_those_of_both_arrays() -> None:
+    rng = np.random.default_rng(0)
+    both = rng.standard_normal((700, 4)).astype(np.float32)
+    stacked = Stacked(both[:600], both[600:])
+    assert len(stacked) == 700
+    rows = rng.integers(0, 700, 50)
+    for wanted in (slice(0, 20), slice(590, 610), slice(650, 900), slice(599, 600), rows):
+        assert (stacked[wanted] == both[wanted]).all()
+
+
+@pytest.mark.parametrize("centres", [1, 3, 50])
+def test_centres_give_the_same_chances_whatever_their_pivots(centres: int) -> None:
+    """Scores are exact distances although most centres are first met when a proposal is looked at."""
+    rng = np.random.default_rng(centres)
+    rows = rng.standard_normal((400, 6)).astype(np.float32)
+    given = rng.permutation(400)[:centres]
+    picks, squares = d2_sample(OuterProducts(np.ones((400, 1)), rows), 100, rng, given)
+    assert len(set(picks.tolist()) | set(given.tolist())) == 100 + centres
+    for position in range(100):
+        earlier = rows[np.concatenate([given, picks[:position]])].astype(np.float64)
+        expected = np.square(earlier - rows[picks[position]]).sum(axis=1).min()
+        assert squares[position] == pytest.approx(expected, rel=1e-9)
+
+
+def test_many_drawn_points_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    points = OuterProducts(rng.uniform(-0.5, 0.5, (900, 2)), rng.standard_normal((900, 5)).astype(np.float32))
+    expected = d2_sample(points, 400, np.random.default_rng(1))[0].tolist()
+    monkeypatch.setattr(kmeans_plus_plus, "COLUMNS", 7)
+    assert d2_sample(points, 400, np.random.default_rng(1))[0].tolist() == expected

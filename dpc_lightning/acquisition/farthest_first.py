@@ -1,0 +1,254 @@
+"""Greedy picking of the farthest row, exact without reading the pool for every pick."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpc_lightning.acquisition.base import FloatArray, IntArray
+from dpc_lightning.acquisition.probability import Doubles
+
+__all__ = ["FarthestFirst"]
+
+ROWS: Final = 4_096
+"""Rows that a pass over the pool holds as float32 at once."""
+
+ACTIVE: Final = 256
+"""Rows that are kept up to date with every pick, at least; one in two hundred of a large pool."""
+
+GRID: Final = 2.0**25
+"""Rows of length 1 at most are rounded to multiples of 1/GRID: see `unit_rows`."""
+
+LEAST: Final = -1e300
+"""Below any distance."""
+
+SIGMAS: Final = 8
+"""Rounding of a float32 inner product of D terms stays below `SIGMAS sqrt(D) 2^-24` of the norms but for a chance of
+e^-30 (Higham and Mary, SIAM Journal on Scientific Computing 41, 2019)."""
+
+
+class FarthestFirst:
+    """Takes one row after the other, each the farthest from all owned and taken rows.
+
+    The distance to the nearest centre only falls, so that one which is out of date is an upper bound. A few rows of
+    the largest bounds are active: they are kept in memory, and every pick brings them up to date. When a bound outside
+    could beat the best of them, rows of the largest bounds are pulled in and brought up to date by one matrix product
+    with the centres that they have missed. Nothing else can win, so the picks are those of the full computation.
+
+    Distances are computed in float32 and known to a tolerance. Where it leaves several rows as the best, their
+    distances are computed without rounding: components are rounded to a grid so fine that float64 sums are exact.
+    Equal rows therefore have equal distances, and ties go to the smaller row.
+
+    Args:
+        embeddings: `(N, D)` float32 or float16; may be memory-mapped, is read in blocks.
+        owned: `(L, D)`, finite.
+    """
+
+    def __init__(self, embeddings: FloatArray, owned: FloatArray) -> None:
+        self._embeddings = embeddings
+        count, width = embeddings.shape
+        self._squares = np.empty(count)
+        """Squared norms of the rows as they are read."""
+        self._sum = np.zeros(width)
+        for block, rows in self._blocks():
+            self._squares[block] = np.einsum("ij,ij->i", rows, rows)
+            self._sum += np.ones(len(rows), np.float32) @ rows
+        self._first_centres(owned)
+        self._current = np.zeros(count, dtype=np.int64)
+        """Number of centres that the bound of a row takes into account."""
+        self._exact = np.zeros(count, dtype=np.bool_)
+        """Whether the bound is the distance itself, to the last bit."""
+        self._bound: Doubles = np.full(count, np.inf)
+        self._outer: Doubles = self._bound.copy()
+        """The bounds of rows that are neither active nor taken nor settled; minus infinity for the others."""
+        self._active: IntArray = np.zeros(0, dtype=np.int64)
+        self._rows = np.zeros((0, width), dtype=np.float32)
+        self._settled: list[IntArray] = []
+        """Rows outside whose distances are exact: they need no place among the active ones until the next pick."""
+        self._on_grid: Doubles = np.zeros((0, width))
+        """Centres as exact distances see them, of which so many are filled in."""
+        self._grid_squares: Doubles = np.zeros(0)
+        self._gridded = 0
+        self._limit = max(ACTIVE, count // 200)
+        self._picks: list[int] = []
+        self._scores: list[float] = []
+        if self._known:
+            self._bound_by_pivots()
+
+    def take(self) -> int:
+        """Take the farthest row; it is a centre from now on."""
+        row = self._farthest() if self._known else self._most_central()
+        self._picks.append(row)
+        for rows in self._settled:
+            self._outer[rows] = self._bound[rows]
+        self._settled.clear()
+        self._outer[row] = -np.inf
+        self._bound[row] = -np.inf
+        self._add_centres(self._read(np.array([row])))
+        if len(self._picks) + self._owned == 1:
+            self._bound_by_pivots()
+            self._outer[row] = self._bound[row] = -np.inf
+        else:
+            self._improve(self._active, self._rows, self._known - 1)
+        return row
+
+    def picks(self) -> tuple[IntArray, FloatArray]:
+        """Give the rows taken, in their order, and the squared distance of each when it was taken."""
+        return np.array(self._picks, dtype=np.int64), np.array(self._scores, dtype=np.float32)
+
+    def _farthest(self) -> int:
+        while True:
+            bounds = self._bound[self._active]
+            least = bounds - np.where(self._exact[self._active], 0.0, 2 * self._tolerance[self._active])
+            settled = np.concatenate([np.zeros(0, dtype=np.int64), *self._settled])
+            exact = self._bound[settled]
+            beaten = max(float(least.max(initial=-np.inf)), float(exact.max(initial=-np.inf)))
+            if self._outer.max() >= max(beaten, LEAST):
+                self._pull(beaten)
+                continue
+            near = np.concatenate([self._active[bounds >= beaten], settled[exact >= beaten]])
+            doubtful = near[~self._exact[near]]
+            if len(doubtful) and len(near) > 1:
+                self._settle(doubtful)
+                continue
+            best = int(near.min())
+            unsure = 0.0 if self._exact[best] else self._tolerance[best]
+            self._scores.append(max(0.0, float(self._bound[best] - unsure)))
+            return best
+
+    def _pull(self, beaten: float) -> None:
+        """Bring the rows of the largest bounds outside up to date, and keep the best of all active."""
+        outer = self._outer
+        size = min(self._limit, len(outer))
+        rows = np.argpartition(-outer, size - 1)[:size] if size < len(outer) else np.arange(len(outer))
+        rows = np.sort(rows[outer[rows] > -np.inf])
+        again = rows[self._current[rows] == self._known]  # too close to call, or they would have been kept
+        self._settle(again[~self._exact[again]])
+        outer[again] = self._bound[again]
+        level = again[self._bound[again] >= beaten]
+        outer[level] = -np.inf
+        self._settled.append(level)
+        rows = rows[self._current[rows] < self._known]
+        if not len(rows):
+            return
+        vectors = self._read(rows)
+        missed = self._current[rows]
+        depth = np.frexp((self._known - missed).astype(np.float64))[1]  # rows that missed about the same number
+        for same in np.unique(depth):
+            group = np.flatnonzero(depth == same)
+            self._improve(rows[group], vectors[group], int(missed[group].min()))
+        active = np.concatenate([self._active, rows])
+        vectors = np.concatenate([self._rows, vectors])
+        if len(active) > self._limit:
+            best = np.argpartition(-self._bound[active], self._limit - 1)
+            gone = active[best[self._limit :]]
+            kept = np.sort(best[: self._limit])
+            outer[rows] = -np.inf
+            outer[gone] = self._bound[gone]
+            active, vectors = active[kept], vectors[kept]
+        outer[active] = -np.inf
+        self._active, self._rows = active, vectors
+
+    def _improve(self, rows: IntArray, vectors: NDArray[np.float32], since: int) -> None:
+        """Lower bounds by the centres from `since` on, in float32."""
+        if not len(rows) or since == self._known:
+            return
+        centres = slice(since, self._known)
+        inner = vectors @ self._centres[centres].T
+        near = self._centre_squares[centres] - 2 * inner.astype(np.float64)
+        upper = near.min(axis=1) + self._squares[rows] + self._tolerance[rows]
+        bound = self._bound[rows]
+        self._exact[rows] &= (upper - 2 * self._tolerance[rows] > bound) | (bound == 0)
+        self._bound[rows] = np.minimum(bound, np.maximum(upper, 0))
+        self._current[rows] = self._known
+
+    def _settle(self, rows: IntArray) -> None:
+        """Compute distances without rounding."""
+        if len(self._on_grid) < len(self._centres):
+            room = np.zeros((len(self._centres) - len(self._on_grid), self._centres.shape[1]))
+            self._on_grid = np.concatenate([self._on_grid, room])
+            self._grid_squares = np.concatenate([self._grid_squares, np.zeros(len(room))])
+        new = slice(self._gridded, self._known)
+        self._on_grid[new] = self._grid(self._centres[new])
+        self._grid_squares[new] = np.square(self._on_grid[new]).sum(axis=1)
+        self._gridded = self._known
+        centres, squares = self._on_grid[: self._known], self._grid_squares[: self._known]
+        for start in range(0, len(rows), 256):
+            some = rows[start : start + 256]
+            vectors = self._grid(self._read(some))
+            near = (squares - 2 * (vectors @ centres.T)).min(axis=1) + np.square(vectors).sum(axis=1)
+            self._bound[some] = np.maximum(near, 0) / self._scale**2
+        self._exact[rows] = True
+        self._current[rows] = self._known
+
+    def _grid(self, rows: NDArray[np.float32]) -> Doubles:
+        grid: Doubles = np.rint(rows.astype(np.float64) * (self._scale * GRID)) / GRID
+        return grid
+
+    def _most_central(self) -> int:
+        """Find the row nearest to the mean; of equal rows the first."""
+        mean = self._sum / max(1, len(self._bound))
+        distance = np.empty(len(self._bound))
+        narrow = mean.astype(np.float32)
+        for block, rows in self._blocks():
+            distance[block] = self._squares[block] - 2 * (rows @ narrow)
+        distance += mean @ mean
+        near = np.flatnonzero(distance <= distance.min() + 2 * self._tolerance)
+        wide = np.square(self._read(near).astype(np.float64) - mean).sum(axis=1)
+        best = int(np.argmin(wide))
+        self._scores.append(-float(wide[best]))
+        return int(near[best])
+
+    def _first_centres(self, owned: FloatArray) -> None:
+        self._owned = len(owned)
+        self._known = 0
+        self._centres = np.zeros((max(64, len(owned)), self._embeddings.shape[1]), np.float32)
+        self._centre_squares = np.zeros(len(self._centres))
+        self._add_centres(np.asarray(owned, dtype=np.float32))
+        largest = max(float(self._squares.max(initial=0)), float(self._centre_squares.max(initial=0)))
+        length = np.sqrt(largest) if largest else 1.0
+        self._scale = 2.0 ** -np.ceil(np.log2(length))
+        norms = np.sqrt(self._squares)
+        product = 2 * SIGMAS * np.sqrt(self._embeddings.shape[1]) * 2.0**-24
+        grid = SIGMAS * 2.0**-24
+        self._tolerance = length * (product * norms + grid * (norms + length))
+
+    def _add_centres(self, rows: NDArray[np.float32]) -> None:
+        if self._known + len(rows) > len(self._centres):
+            room = np.zeros((len(self._centres), self._centres.shape[1]), np.float32)
+            self._centres = np.concatenate([self._centres, room])
+            self._centre_squares = np.concatenate([self._centre_squares, np.zeros(len(room))])
+        new = slice(self._known, self._known + len(rows))
+        self._centres[new] = rows
+        self._centre_squares[new] = np.square(rows, dtype=np.float64).sum(axis=1)
+        self._known = new.stop
+
+    def _bound_by_pivots(self) -> None:
+        """Bound every row by the centres near it: those of the nearest of about √L pivots."""
+        centres = self._centres[: self._known]
+        squares = self._centre_squares[: self._known]
+        pivots = np.arange(0, self._known, max(1, int(np.sqrt(self._known))))
+        own = np.argmin(squares[pivots] - 2 * (centres @ centres[pivots].T), axis=1)
+        members = [np.flatnonzero(own == pivot) for pivot in range(len(pivots))]
+        for block, rows in self._blocks():
+            near = squares[pivots] - 2 * (rows @ centres[pivots].T)
+            nearest = near.argmin(axis=1)
+            best = near.min(axis=1)
+            for pivot in np.unique(nearest):
+                of_pivot = np.flatnonzero(nearest == pivot)
+                others = members[pivot]
+                if len(others) > 1:
+                    inner = rows[of_pivot] @ centres[others].T
+                    best[of_pivot] = np.minimum(best[of_pivot], (squares[others] - 2 * inner).min(axis=1))
+            self._bound[block] = np.maximum(best + self._squares[block] + self._tolerance[block], 0)
+        self._current[:] = self._known if self._known == 1 else 0
+        self._outer[:] = self._bound
+
+    def _blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        for start in range(0, len(self._embeddings), ROWS):
+            block = slice(start, min(start + ROWS, len(self._embeddings)))
+            yield block, np.asarray(self._embeddings[block], dtype=np.float32, order="C")
+
+    def _read(self, rows: IntArray) -> NDArray[np.float32]:
+        return np.asarray(self._embeddings[rows], dtype=np.float32, order="C")
