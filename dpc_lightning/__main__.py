@@ -21,14 +21,15 @@ Decide which labels to buy, buy each exactly once, train on all you own.
 usage: dpc-lightning COMMAND …      (or: python -m dpc_lightning COMMAND …)
 
 commands:
-  fit        pretrain, buy labels in rounds, train on them, evaluate, test
-  validate   validate the final model of a run
-  test       test the final model of a run
-  predict    write probabilities and decisions for a folder of images
-  data       make, convert or check a data root
-  benchmark  compare rules over budgets, pipelines and seeds; `benchmark judge` judges purchases made elsewhere
-  ledger     show, verify or export the purchases of a run
-  report     write a page that shows what a run or a benchmark found
+  fit           pretrain, buy labels in rounds, train on them, evaluate, test
+  validate      validate the final model of a run
+  test          test the final model of a run
+  predict       write probabilities and decisions for a folder of images
+  data          make, convert or check a data root
+  acquisitions  list the rules that pick what to buy, or explain one
+  benchmark     compare rules over budgets, pipelines and seeds; `benchmark judge` judges purchases made elsewhere
+  ledger        show, verify or export the purchases of a run
+  report        write a page that shows what a run or a benchmark found
 
 `COMMAND --help` explains each. `fit --print_config` prints every setting with its default.
 Start with: python -m dpc_lightning fit --config quickstart
@@ -113,6 +114,12 @@ def _benchmark(words: Sequence[str]) -> int:
     return started.status
 
 
+def _acquisitions(words: Sequence[str]) -> int:
+    from dpc_lightning.acquisition.commands import main as acquisitions  # noqa: PLC0415
+
+    return acquisitions(words[1:])
+
+
 def _ledger(words: Sequence[str]) -> int:
     from dpc_lightning.purchase.commands import main as ledger  # noqa: PLC0415
 
@@ -168,6 +175,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "test": _train,
     "predict": _predict,
     "data": _data,
+    "acquisitions": _acquisitions,
     "ledger": _ledger,
     "report": _report,
     "benchmark": _benchmark,

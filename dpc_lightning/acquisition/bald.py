@@ -1,6 +1,6 @@
 """BALD for several labels an image: what the draws disagree upon, not what all of them are unsure of."""
 
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 
@@ -40,9 +40,9 @@ class Bald(Acquisition):
     """
 
     needs: frozenset[Need] = frozenset({"embeddings", "head"})
-    stochastic: ClassVar[bool] = True
-    time: ClassVar[str] = "O(N D T C), T draws"
-    memory: ClassVar[str] = "8 bytes an image and a block"
+    stochastic: bool = True
+    time: str = "O(N D T C), T draws"
+    memory: str = "8 bytes an image and a block"
 
     def __init__(self, samples: int = 20, rate: float = 0.3) -> None:
         check_dropout(samples, rate)

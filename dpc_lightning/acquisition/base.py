@@ -47,7 +47,7 @@ class Acquisition(ABC):
     memory: str = ""
     largest_pool: int | None = None
 
-    def candidates(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:  # noqa: ARG002
+    def rows_to_score(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:  # noqa: ARG002
         """Say before scoring which images are to be scored, if not all.
 
         A rule that looks at a part of the pool only, whatever the model says, spares the scoring of the rest.

@@ -1,6 +1,6 @@
 """BatchBALD for several labels an image: the information that the labels of a whole batch have together."""
 
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 
@@ -56,9 +56,9 @@ class BatchBald(Acquisition):
     """
 
     needs: frozenset[Need] = frozenset({"embeddings", "head"})
-    stochastic: ClassVar[bool] = True
-    time: ClassVar[str] = "O(N D T C), T draws, and at worst O(512 T C) for each pick and candidate"
-    memory: ClassVar[str] = "8 bytes an image and 16 T C bytes a candidate"
+    stochastic: bool = True
+    time: str = "O(N D T C), T draws, and at worst O(512 T C) for each pick and candidate"
+    memory: str = "8 bytes an image and 16 T C bytes a candidate"
 
     def __init__(self, samples: int = 100, rate: float = 0.3, candidates: int = 2_000) -> None:
         check_dropout(samples, rate)

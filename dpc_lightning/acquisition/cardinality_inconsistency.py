@@ -72,4 +72,5 @@ def separation(logits: FloatArray) -> Doubles:
     highest = np.where(positive, -np.inf, wide).max(axis=1)
     lowest = np.where(np.isinf(lowest), 0, lowest)
     highest = np.where(np.isinf(highest), 0, highest)
-    return np.maximum(lowest - highest, FLOOR)
+    gap: Doubles = np.maximum(lowest - highest, FLOOR)
+    return gap

@@ -51,7 +51,7 @@ class Cascade(Composed):
             raise ConfigError(msg)
         self.first = first
         self.then = then
-        self.candidate_count = candidates
+        self.candidates = candidates
         self.factor = factor
 
     def check_pool(self, images: int) -> None:
@@ -61,15 +61,15 @@ class Cascade(Composed):
             AcquisitionError: if either refuses.
         """
         check_part("first", self.first, images)
-        if self.candidate_count is not None:
-            check_part("then", self.then, min(images, self.candidate_count))
+        if self.candidates is not None:
+            check_part("then", self.then, min(images, self.candidates))
 
-    def candidates(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:
-        """Ask `first` what it wants to have scored: see `Acquisition.candidates`."""
-        return self.first.candidates(images, self._kept(count, images), rng)
+    def rows_to_score(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:
+        """Ask `first` what it wants to have scored: see `Acquisition.rows_to_score`."""
+        return self.first.rows_to_score(images, self._kept(count, images), rng)
 
     def _kept(self, count: int, images: int) -> int:
-        wanted = self.candidate_count if self.factor is None else self.factor * count
+        wanted = self.candidates if self.factor is None else self.factor * count
         assert wanted is not None
         return int(min(images, max(count, np.ceil(wanted))))
 

@@ -1,13 +1,14 @@
 """Share the batch among the classes that the model sees, with noise that fades from round to round."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray, PoolView
 from dpc_lightning.acquisition.composed import Composed
 from dpc_lightning.acquisition.mean_entropy import MeanEntropy
 from dpc_lightning.acquisition.mix import shares_of
 from dpc_lightning.acquisition.power_noised import check_noise, noised
-from dpc_lightning.acquisition.probability import top_rows
+from dpc_lightning.acquisition.probability import Doubles, top_rows
 from dpc_lightning.acquisition.scored import Scored
 from dpc_lightning.errors import ConfigError
 
@@ -83,7 +84,7 @@ class ClassStratified(Composed):
         rows = np.concatenate(chosen)
         return rows, scores[rows].astype(np.float32)
 
-    def _of_class(self, pool: PoolView, column: int, count: int, order: FloatArray, free: np.ndarray) -> IntArray:
+    def _of_class(self, pool: PoolView, column: int, count: int, order: Doubles, free: NDArray[np.bool_]) -> IntArray:
         if not count:
             return np.zeros(0, dtype=np.int64)
         level = float(pool.thresholds[column])

@@ -1,7 +1,6 @@
 """Pick doubtful images from as many clusters as there are."""
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
 from dpc_lightning.acquisition.margin import Margin
@@ -76,6 +75,8 @@ def _clusters(unit: Doubles, count: int) -> IntArray:
     """Cut average linkage of cosine distances into at most `count` clusters."""
     if len(unit) <= 1:
         return np.zeros(len(unit), dtype=np.int64)
+    from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415  takes a while, and only this rule needs it
+
     cosines = unit @ unit.T
     upper = np.triu_indices(len(unit), 1)
     tree = linkage(np.maximum(0, 1 - cosines[upper]), method="average")

@@ -44,7 +44,8 @@ def _doubt(logits: FloatArray) -> Doubles:
         size = np.abs(logits[:, column])
         shares[0] = images - np.searchsorted(np.sort(size), size, side="right")
         total += sum_over_classes(shares)
-    return total / (classes * max(1, images - 1))
+    total /= classes * max(1, images - 1)
+    return total
 
 
 def _inconsistency(pool: PoolView) -> Doubles:
@@ -54,8 +55,9 @@ def _inconsistency(pool: PoolView) -> Doubles:
     predicted = (pool.logits >= np.log(level / (1 - level))).astype(np.uint8)
     sets, which = np.unique(predicted, axis=0, return_inverse=True)
     known, times = np.unique(pool.labelled_labels, axis=0, return_counts=True)
-    mean = np.array([label_distances(row, known) @ times for row in sets]) / times.sum()
-    return mean[which.reshape(-1)]
+    mean: Doubles = np.array([label_distances(row, known) @ times for row in sets]) / times.sum()
+    inconsistency: Doubles = mean[which.reshape(-1)]
+    return inconsistency
 
 
 def label_distances(labels: LabelArray, others: LabelArray) -> Doubles:

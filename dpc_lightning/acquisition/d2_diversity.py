@@ -1,7 +1,5 @@
 """Draw images far from all that is owned."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
@@ -32,9 +30,9 @@ class KMeansPlusPlus(Acquisition):
     """
 
     needs: frozenset[Need] = frozenset({"embeddings", "labelled_embeddings"})
-    stochastic: ClassVar[bool] = True
-    time: ClassVar[str] = "O(N D √L), 2 to 3 passes over the pool; at worst O(N D (L + B))"
-    memory: ClassVar[str] = "40 bytes an image and a block"
+    stochastic: bool = True
+    time: str = "O(N D √L), 2 to 3 passes over the pool; at worst O(N D (L + B))"
+    memory: str = "40 bytes an image and a block"
 
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         owned = pool.owned_embeddings

@@ -103,5 +103,5 @@ def best_cut(logits: FloatArray, labels: LabelArray) -> float:
     best = np.flatnonzero(wrong == wrong.min())
     at = int(best[len(best) // 2])
     if at == 0:
-        return float(np.nextafter(rising[0], -np.inf))
+        return float(np.nextafter(np.float32(rising[0]), np.float32(-np.inf)))
     return float(rising[-1] if at == len(rising) else (rising[at - 1] + rising[at]) / 2)

@@ -1,6 +1,6 @@
 """DropQuery for several labels an image: answers that dropout turns over, one image a cluster."""
 
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -49,9 +49,9 @@ class DropQuery(Acquisition):
     """
 
     needs: frozenset[Need] = frozenset({"embeddings", "head"})
-    stochastic: ClassVar[bool] = True
-    time: ClassVar[str] = "O(N D T C), T draws, and O(m B D) a step of k-means, m candidates"
-    memory: ClassVar[str] = "16 bytes an image and 8 D a candidate"
+    stochastic: bool = True
+    time: str = "O(N D T C), T draws, and O(m B D) a step of k-means, m candidates"
+    memory: str = "16 bytes an image and 8 D a candidate"
 
     def __init__(self, samples: int = 3, rate: float = 0.75, candidates: int = 10_000) -> None:
         check_dropout(samples, rate)

@@ -1,7 +1,6 @@
 """Pick images whose most probable labels would change the model most."""
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray, Need, PoolView
 from dpc_lightning.acquisition.probability import Doubles, blocks, sigmoid, sum_over_classes
@@ -36,6 +35,8 @@ class MaximumLossReduction(Scored):
     def scores(self, pool: PoolView) -> Doubles:
         """Give the expected loss for each image, `(N,)`."""
         assert pool.labelled_logits is not None  # `needs` names it
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  takes a second, and only this rule needs it
+
         numbers = pool.labelled_labels.sum(axis=1, dtype=np.int64)
         model: LogisticRegression | None = None
         if len(np.unique(numbers)) > 1:

@@ -82,8 +82,8 @@ class Subsample(Composed):
         """
         check_part("rule", self.rule, min(images, self.size))
 
-    def candidates(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:
-        """Draw what is to be scored, if neighbours are not asked for: see `Acquisition.candidates`."""
+    def rows_to_score(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:
+        """Draw what is to be scored, if neighbours are not asked for: see `Acquisition.rows_to_score`."""
         size = max(self.size, count)
         if self.by != "random" or size >= images:
             return None

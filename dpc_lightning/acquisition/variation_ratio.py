@@ -1,7 +1,5 @@
 """Pick what draws of dropout cannot agree upon by majority."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from dpc_lightning.acquisition.bald import mutual_information
@@ -35,9 +33,9 @@ class VariationRatio(Acquisition):
     """
 
     needs: frozenset[Need] = frozenset({"embeddings", "head"})
-    stochastic: ClassVar[bool] = True
-    time: ClassVar[str] = "O(N D T C), T draws"
-    memory: ClassVar[str] = "16 bytes an image and a block"
+    stochastic: bool = True
+    time: str = "O(N D T C), T draws"
+    memory: str = "16 bytes an image and a block"
 
     def __init__(self, samples: int = 20, rate: float = 0.3) -> None:
         check_dropout(samples, rate)

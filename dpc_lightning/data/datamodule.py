@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import lightning.pytorch as pl
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from dpc_lightning.data.data_root import DataRoot, open_root
 from dpc_lightning.data.datasets import (
@@ -279,17 +279,24 @@ class PurchaseDataModule(pl.LightningDataModule):
         """
         return self._eval_loader(self.test_set)
 
-    def pool_loader(self, rank: int = 0, world_size: int = 1) -> DataLoader[PoolItem]:
+    def pool_loader(
+        self, rank: int = 0, world_size: int = 1, rows: NDArray[np.int64] | None = None
+    ) -> DataLoader[PoolItem]:
         """Load a rank's share of the unbought images, each exactly once over all ranks.
 
         Args:
             rank: from 0.
             world_size: number of ranks; whole batches are dealt out to them.
+            rows: positions in `unlabelled` of the images that are wanted; None for all.
 
         Returns:
             A loader of dicts of `index` and `image`.
         """
-        return self._shard(self.unlabelled, ShardBatches(len(self.unlabelled), self.eval_batch_size, rank, world_size))
+        wanted: Dataset[PoolItem] = self.unlabelled
+        count = len(self.unlabelled)
+        if rows is not None:
+            wanted, count = Subset(self.unlabelled, rows.tolist()), len(rows)
+        return self._shard(wanted, ShardBatches(count, self.eval_batch_size, rank, world_size))
 
     def labelled_loader(self, rank: int = 0, world_size: int = 1) -> DataLoader[EvalItem]:
         """Load a rank's share of all owned images without augmentation, each exactly once over all ranks.

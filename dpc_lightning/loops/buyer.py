@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from dpc_lightning.acquisition.base import IntArray, LabelArray, Need, PoolView
+from dpc_lightning.acquisition.base import Acquisition, IntArray, LabelArray, Need, PoolView
 from dpc_lightning.acquisition.pool_view import Head
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
@@ -154,7 +154,7 @@ class Buyer:
             needs.add("logits")
         start = self.clock.now()
         with self.clock.doing("score"):
-            pool = self._view(data, module, needs if earlier is None else set(), round_number)
+            pool = self._view(data, module, needs if earlier is None else set(), round_number, quota)
         scored = self.clock.now()
         for callback in self._listeners():
             callback.on_pool_scored(self.trainer, module)
@@ -180,7 +180,7 @@ class Buyer:
                 indices=selection.indices,
                 scores=selection.scores,
                 labels=labels,
-                pool=len(pool),
+                pool=len(data.unlabelled),
                 labels_left=self.plan.labels - len(data.bought) - len(selection.indices),  # as then, if replayed
                 score_seconds=scored - start,
                 pick_seconds=picked - scored,
@@ -191,12 +191,14 @@ class Buyer:
         record = self._on_rank_zero(settle)
         if self.plan.pseudo_labels is not None and earlier is not None:
             with self.clock.doing("score"):  # only now: people may have been asked, and not have answered yet
-                pool = self._view(data, module, {"logits"}, round_number)
+                pool = self._view(data, module, {"logits"}, round_number, quota)
         self._offer_pseudo_labels(data, pool, record)
         return record
 
     def _open(self, data: PurchaseDataModule) -> Ledger:
         if self._ledger is None:
+            if self.plan.labels:
+                self.plan.acquisition.check_pool(len(data.unlabelled))
             oracle = self.plan.oracle
             if isinstance(oracle, HiddenLabels):
                 table = data.hidden_labels()
@@ -224,9 +226,37 @@ class Buyer:
             )
         return self._ledger
 
-    def _view(self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need], number: int) -> PoolView:
+    def _rows_to_score(self, images: int, round_number: int, quota: int) -> IntArray | None:
+        """Ask the rule which images it wants scored; None for all."""
+        rule = self.plan.acquisition
+        if type(rule).rows_to_score is Acquisition.rows_to_score:
+            return None
+
+        def ask() -> IntArray | None:
+            count = min(quota, images)
+            rows = rule.rows_to_score(images, count, self._generator(round_number, stream=3))
+            if rows is None:
+                return None
+            rows = np.asarray(rows)
+            fits = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) >= count
+            if not (fits and (np.diff(rows) > 0).all() and (not len(rows) or (rows[0] >= 0 and rows[-1] < images))):
+                msg = (
+                    f"Expected `rows_to_score` of {type(rule).__name__} to give at least {count} increasing rows below "
+                    f"{images}, but got {rows!r:.80}. This is a defect of the rule: nothing was bought."
+                )
+                raise AcquisitionError(msg)
+            return rows.astype(np.int64)
+
+        return self._on_rank_zero(ask)
+
+    def _view(
+        self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need], number: int, quota: int
+    ) -> PoolView:
         """Score what is needed. Rank 0 gets the scores; the views of the other ranks have no columns."""
         indices = data.unlabelled.indices
+        rows = self._rows_to_score(len(indices), number, quota) if needs else None
+        if rows is not None:
+            indices = indices[rows]
         rank, world = self.trainer.global_rank, self.trainer.world_size
         strategy = self.trainer.strategy
         nothing = np.zeros((len(indices), 0), np.float32)
@@ -234,7 +264,7 @@ class Buyer:
         if needs & {"logits", "embeddings"}:
             share = (
                 (torch.from_numpy(np.searchsorted(indices, batch["index"].numpy())), batch["image"])
-                for batch in data.pool_loader(rank, world)
+                for batch in data.pool_loader(rank, world, rows)
             )
             pool = score_images(
                 module,
@@ -290,8 +320,8 @@ class Buyer:
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         return (callback for callback in callbacks if isinstance(callback, PhaseCallback))
 
-    def _generator(self, round_number: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence([self.seed, round_number], spawn_key=(1,)))
+    def _generator(self, round_number: int, stream: int = 1) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([self.seed, round_number], spawn_key=(stream,)))
 
     def _judge_start_model(self, data: PurchaseDataModule, module: MultiLabelClassifier, pool: PoolView) -> None:
         score = module.validation_map

@@ -1,0 +1,88 @@
+"""Which rules there are and what each costs: `python -m dpc_lightning acquisitions [NAME]`. It needs no torch."""
+
+import difflib
+import inspect
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from dpc_lightning.acquisition.base import Acquisition
+from dpc_lightning.acquisition.rule_list import rules
+from dpc_lightning.errors import ConfigError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command `acquisitions`.
+
+    Args:
+        argv: the words after `acquisitions`.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        ConfigError: if there is no rule of the name given.
+    """
+    parser = ArgumentParser(
+        prog="dpc-lightning acquisitions", description="List the rules that pick what to buy, or explain one of them."
+    )
+    parser.add_argument("NAME", type=str, nargs="?", help="Rule to explain; all are listed without it.")
+    name: str | None = parser.parse_args(list(argv)).NAME
+    if name is None:
+        _list(Console())
+    else:
+        _explain(Console(), _found(name))
+    return 0
+
+
+def _found(name: str) -> type[Acquisition]:
+    known = rules()
+    if name in known:
+        return known[name]
+    lower = {rule.lower(): rule for rule in known}
+    near = [lower[word] for word in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    msg = f"There is no rule `{name}`. {meant}`dpc-lightning acquisitions` lists all {len(known)}."
+    raise ConfigError(msg)
+
+
+def _summary(rule: type[Acquisition]) -> str:
+    return (inspect.getdoc(rule) or "").partition("\n")[0]
+
+
+def _list(console: Console) -> None:
+    table = Table(
+        "rule", "what it does", "needs", "chance", "time", "largest pool", title="Rules that pick what to buy"
+    )
+    for name, rule in rules().items():
+        largest = "any" if rule.largest_pool is None else f"{rule.largest_pool:,}"
+        needs = ", ".join(sorted(word.replace("_", " ") for word in rule.needs))
+        table.add_row(name, _summary(rule), needs, "yes" if rule.stochastic else "", rule.time, largest)
+    console.print(table)
+    console.print(
+        "N images of the pool, L labelled, B picks, C classes, D columns of features. A rule that is made of others "
+        "needs what they need.\n`dpc-lightning acquisitions NAME` explains one; docs/acquisition.md tells how to choose.",
+        highlight=False,
+    )
+
+
+def _explain(console: Console, rule: type[Acquisition]) -> None:
+    console.print(f"[bold]{rule.__name__}[/bold]: {inspect.getdoc(rule)}\n", highlight=False)
+    needs = ", ".join(sorted(rule.needs)) or "nothing, or what the rules within it need"
+    console.print(f"Needs {needs}. Time {rule.time}. Memory {rule.memory}.\n", highlight=False)
+    settings = list(inspect.signature(rule).parameters.values())
+    console.print("purchase:\n  acquisition:", highlight=False)
+    console.print(f"    class_path: {rule.__name__}", highlight=False)
+    if settings:
+        console.print("    init_args:", highlight=False)
+    for setting in settings:
+        value = "…  # to be given" if setting.default is setting.empty else _yaml(setting.default)
+        console.print(f"      {setting.name}: {value}", highlight=False)
+
+
+def _yaml(value: object) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

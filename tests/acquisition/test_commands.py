@@ -1,0 +1,44 @@
+"""The command that lists and explains rules."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from dpc_lightning.__main__ import main
+from dpc_lightning.acquisition.rule_list import rules
+
+
+def test_lists_every_rule_with_what_it_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["acquisitions"]) == 0
+    said = capsys.readouterr().out
+    for name in rules():
+        assert f" {name} " in said
+    assert "labelled embeddings" in said
+    assert "O(N C)" in said
+
+
+@pytest.mark.parametrize("name", rules())
+def test_explains_each_with_yaml_to_paste(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["acquisitions", name]) == 0
+    said = capsys.readouterr().out
+    assert "Use it" in said
+    pasted = yaml.safe_load(said[said.rindex("purchase:\n") :])
+    assert pasted["purchase"]["acquisition"]["class_path"] == name
+
+
+def test_an_unknown_rule_is_answered_by_those_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["acquisitions", "badg"]) == 2
+    assert "There is no rule `badg`. Did you mean Badge or Bald?" in capsys.readouterr().err
+
+
+def test_loads_no_torch() -> None:
+    program = (
+        "import sys; from dpc_lightning.__main__ import main; main(['acquisitions']); "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'lightning', 'sklearn', 'matplotlib')))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
