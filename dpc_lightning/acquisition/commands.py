@@ -65,7 +65,7 @@ def _list(console: Console) -> None:
     console.print(table)
     console.print(
         "N images of the pool, L labelled, B picks, C classes, D columns of features. A rule that is made of others "
-        "needs what they need.\n`dpc-lightning acquisitions NAME` explains one; docs/acquisition.md tells how to choose.",
+        "needs what they need.\n`dpc-lightning acquisitions NAME` explains one; docs/acquisition.md: how to choose.",
         highlight=False,
     )
 

@@ -72,7 +72,7 @@ def label_distances(labels: LabelArray, others: LabelArray) -> Doubles:
 
     Example:
         >>> others = np.array([[1, 0, 1, 0], [0, 1, 0, 1], [1, 1, 0, 0]], dtype=np.uint8)
-        >>> label_distances(np.array([1, 0, 1, 0], dtype=np.uint8), others).tolist()
+        >>> label_distances(np.array([1, 0, 1, 0], dtype=np.uint8), others).round(9).tolist()
         [0.0, 1.0, 1.0]
     """
     classes = len(labels)

@@ -16,8 +16,8 @@ class MeanEntropy(Scored):
     rounded to 0 or 1, this one works on logits.
 
     Score: the mean entropy, in [0, log 2]. Deterministic. Cost: one pass over the logits, O(NC), and a partial sort.
-    Memory: one float64 a row and a block. Use it where the pool has few near duplicates, or as a baseline: these are all
-    uncertain together and eat the budget.
+    Memory: one float64 a row and a block. Use it where the pool has few near duplicates, or as a baseline: these are
+    all uncertain together and eat the budget.
 
     Source:
         Lewis and Gale, A sequential algorithm for training text classifiers, SIGIR 1994, for one class.

@@ -250,7 +250,7 @@ class Buyer:
         return self._on_rank_zero(ask)
 
     def _view(
-        self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need], number: int, quota: int
+        self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need], number: int, quota: int = 0
     ) -> PoolView:
         """Score what is needed. Rank 0 gets the scores; the views of the other ranks have no columns."""
         indices = data.unlabelled.indices

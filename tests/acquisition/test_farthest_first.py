@@ -67,10 +67,10 @@ def test_lazy_is_eager(*, seed: int, rows: int, owned: int, width: int, kinds: i
 def test_clusters_in_several_blocks(labelled: int) -> None:
     rng = np.random.default_rng(1)
     rows = 5 * rng.standard_normal((30, 24))[rng.integers(0, 30, 9_000)] + rng.standard_normal((9_000, 24))
-    rows = np.maximum(rows + 1, 0).astype(np.float32)
-    owned = rows[:labelled] + np.float32(0.01)
-    taken = lazy(rows, owned, 120)
-    assert taken == eager(rows.astype(np.float64), owned.astype(np.float64), 120)
+    narrow = np.maximum(rows + 1, 0).astype(np.float32)
+    owned = (narrow[:labelled] + 0.01).astype(np.float32)
+    taken = lazy(narrow, owned, 120)
+    assert taken == eager(narrow.astype(np.float64), owned.astype(np.float64), 120)
 
 
 def test_reads_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def test_a_rule_that_picks_a_batch_as_a_whole_is_refused() -> None:
         PowerNoised(Badge())  # type: ignore[arg-type]
     for wrong in ({"noise": "white"}, {"beta": -1.0}, {"beta": float("nan")}):
         with pytest.raises(ConfigError, match=f"init_args.{next(iter(wrong))}"):
-            PowerNoised(MeanEntropy(), **wrong)  # type: ignore[arg-type]
+            PowerNoised(MeanEntropy(), **wrong)
 
 
 def test_a_rare_class_gets_its_part_of_the_batch() -> None:

@@ -29,6 +29,23 @@ class Wanting(Honest):
         self.needs = frozenset(wants)  # type: ignore[arg-type]  # an instance may need other things
 
 
+class Fussy(Honest):
+    """Wants the images scored that its argument names: `third`, `none`, or a list that is wrong."""
+
+    needs: frozenset[Need] = frozenset({"logits"})
+
+    def __init__(self, wants: str) -> None:
+        self.wants = wants
+
+    def rows_to_score(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:
+        if self.wants == "third":
+            return np.arange(0, images, 3)
+        if self.wants == "chance":
+            return np.sort(rng.choice(images, 20, replace=False))
+        wrong = {"few": [0, 1], "twice": [0] * 20, "beyond": [*range(20), images], "falling": [*range(20, 0, -1)]}
+        return None if self.wants == "all" else np.array(wrong[self.wants])
+
+
 class Vandal(Honest):
     """Writes into everything that it is given."""
 

@@ -76,6 +76,49 @@ def test_only_what_a_rule_needs_is_computed(
         assert (pool.bought, pool.budget_left, pool.round) == (6 * number, 12 - 6 * number, number + 1)
 
 
+def test_last_layer_and_owned_logits_belong_to_the_model(small_root: Path, tmp_path: Path) -> None:
+    """The last layer makes the logits out of the features, for the pool and for what is owned."""
+    wanted = ("logits", "embeddings", "labelled_logits", "labelled_embeddings", "head")
+    fit(small_root, tmp_path / "run", *SHORT, *wanting(*wanted))
+    for pool in Honest.given:
+        assert pool.head is not None
+        assert pool.labelled_logits is not None
+        for features, logits in ((pool.embeddings, pool.logits), (pool.labelled_embeddings, pool.labelled_logits)):
+            np.testing.assert_allclose(features @ pool.head.weight.T + pool.head.bias, logits, atol=1e-4)
+        assert len(pool.labelled_logits) == len(pool.labelled_labels)
+        assert 0 <= pool.validation_map <= 1
+
+
+@pytest.mark.parametrize("wants", ["third", "chance", "all"])
+def test_only_the_images_that_a_rule_wants_are_scored(small_root: Path, tmp_path: Path, wants: str) -> None:
+    fit(
+        small_root,
+        tmp_path / "run",
+        *SHORT,
+        f"--purchase.acquisition={PROBES}.Fussy",
+        f"--purchase.acquisition.wants={wants}",
+    )
+    sizes = {"third": [17, 15], "chance": [20, 20], "all": [50, 44]}[wants]
+    assert [pool.logits.shape for pool in Honest.given] == [(size, 6) for size in sizes]
+    first, second = Honest.given
+    if wants == "third":
+        assert first.indices.tolist() == list(range(0, 50, 3))
+    if wants == "chance":
+        assert first.indices.tolist() != second.indices.tolist()
+    assert len(purchases(tmp_path / "run")) == 12
+
+
+@pytest.mark.parametrize("wants", ["few", "twice", "beyond", "falling"])
+def test_a_wrong_list_of_what_to_score_buys_nothing(
+    small_root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], wants: str
+) -> None:
+    rule = (f"--purchase.acquisition={PROBES}.Fussy", f"--purchase.acquisition.wants={wants}")
+    assert main(words(small_root, tmp_path / "run", *SHORT, *rule)) == 2
+    assert "`rows_to_score` of Fussy" in capfd.readouterr().err
+    with Ledger.read(tmp_path / "run" / "ledger.sqlite") as ledger:
+        assert (len(ledger.purchases().index), ledger.events("picks")) == (0, [])
+
+
 GARBAGE = ("too few", "twice", "foreign", "list")  # the others: test_checked_picks.py
 
 

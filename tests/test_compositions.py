@@ -1,0 +1,78 @@
+"""Rules that are made of others, through the real command line and through a benchmark's settings."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dpc_lightning.__main__ import main
+from tests.small_run import fit, purchases, words
+
+NESTED = """\
+purchase:
+  acquisition:
+    class_path: Switch
+    init_args:
+      rules:
+        - Random
+        - class_path: Mix
+          init_args:
+            shares: [2, 1]
+            rules:
+              - class_path: Cascade
+                init_args:
+                  first: {class_path: PowerNoised, init_args: {rule: RareEntropy, beta: 2.0}}
+                  then: Badge
+                  factor: 3
+              - class_path: Subsample
+                init_args: {rule: KCenter, size: 20, by: anchors}
+"""
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Path:
+    file = tmp_path / "nested.yaml"
+    file.write_text(NESTED)
+    return file
+
+
+def test_a_nested_rule_buys_and_its_configuration_comes_back(
+    small_root: Path, tmp_path: Path, nested: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    summary = fit(small_root, run_dir, "--config", str(nested))
+    bought = purchases(run_dir)
+    assert len(bought) == 12
+    assert [row["score"] for row in bought[:6]] == [""] * 6 or all(row["score"] == "nan" for row in bought[:6])
+    kept = yaml.safe_load((run_dir / "config.yaml").read_text())["purchase"]["acquisition"]
+    assert kept["class_path"].endswith("Switch")
+    inner = kept["init_args"]["rules"][1]["init_args"]["rules"][0]["init_args"]
+    assert inner["first"]["init_args"]["rule"]["class_path"].endswith("RareEntropy")
+    assert inner["then"]["class_path"].endswith("Badge")
+    again = fit(small_root, run_dir, "--config", str(nested))  # a finished run says so, with the same settings
+    assert again["test"] == summary["test"]
+
+
+@pytest.mark.parametrize(
+    ("acquisition", "said"),
+    [
+        ("{class_path: Cascade, init_args: {first: Nowhere, then: Badge, factor: 2}}", "Nowhere"),
+        ("{class_path: Cascade, init_args: {first: MeanEntropy, then: Badge}}", "init_args.factor"),
+        ("{class_path: Mix, init_args: {rules: []}}", "at least 1"),
+        ("{class_path: PowerNoised, init_args: {rule: Badge}}", "Badge"),
+        ("{class_path: Subsample, init_args: {rule: Badge, size: 0}}", "init_args.size"),
+    ],
+)
+def test_what_is_wrong_in_a_nested_rule_is_said_before_anything_is_trained(
+    small_root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], acquisition: str, said: str
+) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(f"purchase: {{acquisition: {acquisition}}}\n")
+    try:
+        status = main(words(small_root, tmp_path / "run", "--config", str(file)))
+    except SystemExit as stop:  # what the settings' parser refuses
+        status = int(stop.code or 0)
+    captured = capfd.readouterr()
+    assert status == 2
+    assert said in captured.err + captured.out
+    assert not (tmp_path / "run" / "ledger.sqlite").exists()
