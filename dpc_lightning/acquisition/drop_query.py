@@ -3,11 +3,10 @@
 from typing import Final
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
 from dpc_lightning.acquisition.head_dropout import HeadDropout, check_dropout, label_cuts, without_dropout
-from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts, d2_sample
+from dpc_lightning.acquisition.k_means import k_means
 from dpc_lightning.acquisition.probability import Doubles
 from dpc_lightning.errors import ConfigError
 
@@ -109,29 +108,8 @@ def cluster(rows: Doubles, count: int, rng: np.random.Generator) -> IntArray:
         >>> sorted(cluster(spots, 2, np.random.default_rng(0)).tolist())
         [1, 4]
     """
-    first = rng.integers(len(rows), size=1)
-    more, _ = d2_sample(OuterProducts(np.ones((len(rows), 1)), rows), count - 1, rng, first)
-    means = rows[np.concatenate([first, more])].copy()
-    member = np.full(len(rows), -1)
-    ones, every = np.ones(len(rows)), np.arange(len(rows))
-    for _ in range(STEPS):
-        nearest = _nearest_mean(rows, means)
-        if (nearest == member).all():
-            break
-        member = nearest
-        sizes = np.bincount(member, minlength=count)
-        sums = np.asarray(csr_array((ones, (member, every)), shape=(count, len(rows))) @ rows, dtype=np.float64)
-        filled = sizes > 0
-        means[filled] = sums[filled] / sizes[filled, None]
+    member, means = k_means(rows, count, rng, STEPS)
+    every = np.arange(len(rows))
     gaps = np.square(rows - means[member]).sum(axis=1)
     order = np.lexsort((every, gaps, member))
     return np.asarray(order[np.append(True, np.diff(member[order]) > 0)], dtype=np.int64)
-
-
-def _nearest_mean(rows: Doubles, means: Doubles) -> IntArray:
-    half_norms = np.square(means).sum(axis=1) / 2
-    nearest = np.empty(len(rows), dtype=np.int64)
-    for start in range(0, len(rows), ROWS):
-        block = slice(start, start + ROWS)
-        nearest[block] = (rows[block] @ means.T - half_norms).argmax(axis=1)
-    return nearest

@@ -11,7 +11,7 @@ from dpc_lightning.acquisition.probability import Doubles, top_rows
 from dpc_lightning.acquisition.scored import Scored
 from dpc_lightning.errors import ConfigError
 
-__all__ = ["PowerNoised", "noised"]
+__all__ = ["PowerNoised", "check_noise", "noised"]
 
 Noise = Literal["power", "softmax", "rank"]
 

@@ -1,0 +1,85 @@
+"""k-means that is a function of its arguments: no thread, no generator of its own, empty clusters allowed."""
+
+from typing import Final
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from dpc_lightning.acquisition.base import IntArray
+from dpc_lightning.acquisition.probability import Doubles
+
+__all__ = ["k_means"]
+
+ROWS: Final = 1_024
+"""Rows whose distances to all means are held at once."""
+
+
+def k_means(rows: Doubles, count: int, rng: np.random.Generator, steps: int = 30) -> tuple[IntArray, Doubles]:
+    """Part rows into clusters, seeded by greedy k-means++: of a few draws the one that helps most is a seed.
+
+    Args:
+        rows: `(m, D)` float64.
+        count: clusters, at least 1 and at most m.
+        rng: draws the seeds.
+        steps: at most so many times rows change their clusters.
+
+    Returns:
+        `(m,)` int64, the cluster of each row, and `(count, D)` float64, their means. Of equal rows more than one may be
+        a seed: the clusters of the others are empty, and their means those seeds.
+
+    Source:
+        Lloyd, IEEE Transactions on Information Theory 28, 1982; Arthur and Vassilvitskii, SODA 2007
+        (seeds, and the greedy kind of them).
+
+    Example:
+        >>> spots = np.array([[0.0], [0.1], [9.0], [9.1]])
+        >>> member, _ = k_means(spots, 2, np.random.default_rng(0))
+        >>> bool(member[0] == member[1] != member[2] == member[3])
+        True
+    """
+    means = rows[_seeds(rows, count, rng)].copy()
+    member = np.full(len(rows), -1)
+    ones, every = np.ones(len(rows)), np.arange(len(rows))
+    for _ in range(steps):
+        nearest = _nearest_mean(rows, means)
+        if (nearest == member).all():
+            break
+        member = nearest
+        sizes = np.bincount(member, minlength=count)
+        sums = np.asarray(csr_array((ones, (member, every)), shape=(count, len(rows))) @ rows, dtype=np.float64)
+        filled = sizes > 0
+        means[filled] = sums[filled] / sizes[filled, None]
+    return member, means
+
+
+def _seeds(rows: Doubles, count: int, rng: np.random.Generator) -> IntArray:
+    norms = np.square(rows).sum(axis=1)
+    zero = 1e-10 * float(norms.max(initial=0.0))
+    tried = 2 + int(np.log(count))
+    seeds = [int(rng.integers(len(rows)))]
+    nearest = np.full(len(rows), np.inf)
+    last = norms + norms[seeds[0]] - 2 * (rows @ rows[seeds[0]])
+    while True:
+        np.minimum(nearest, last, out=nearest)
+        nearest[nearest <= zero] = 0  # rounding: the rows are the same
+        if len(seeds) == count:
+            return np.array(seeds, dtype=np.int64)
+        total = np.cumsum(nearest)
+        if total[-1] <= 0:
+            return np.array([*seeds, *np.resize(np.arange(len(rows)), count - len(seeds))], dtype=np.int64)
+        drawn = np.searchsorted(total, rng.random(tried) * total[-1], side="right")
+        drawn = np.minimum(drawn, np.searchsorted(total, total[-1]))
+        squares = norms[drawn, None] + norms - 2 * (rows[drawn] @ rows.T)
+        left = np.minimum(squares, nearest).sum(axis=1)
+        best = int(np.argmin(left))
+        seeds.append(int(drawn[best]))
+        last = squares[best]
+
+
+def _nearest_mean(rows: Doubles, means: Doubles) -> IntArray:
+    half_norms = np.square(means).sum(axis=1) / 2
+    nearest = np.empty(len(rows), dtype=np.int64)
+    for start in range(0, len(rows), ROWS):
+        block = slice(start, start + ROWS)
+        nearest[block] = (rows[block] @ means.T - half_norms).argmax(axis=1)
+    return nearest
