@@ -1,5 +1,7 @@
 """Pick doubtful images from as many clusters as there are."""
 
+from typing import Final
+
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
@@ -9,6 +11,9 @@ from dpc_lightning.acquisition.unit_rows import UnitRows
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["ClusterMargin", "round_robin"]
+
+
+ROWS: Final = 256
 
 
 class ClusterMargin(Acquisition):
@@ -77,9 +82,16 @@ def _clusters(unit: Doubles, count: int) -> IntArray:
         return np.zeros(len(unit), dtype=np.int64)
     from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415  takes a while, and only this rule needs it
 
-    cosines = unit @ unit.T
-    upper = np.triu_indices(len(unit), 1)
-    tree = linkage(np.maximum(0, 1 - cosines[upper]), method="average")
+    apart = np.empty(len(unit) * (len(unit) - 1) // 2)  # pairs in the order that SciPy wants, without a square matrix
+    end = 0
+    for start in range(0, len(unit), ROWS):
+        cosines = unit[start : start + ROWS] @ unit[start:].T
+        for place, row in enumerate(cosines):
+            others = row[place + 1 :]
+            apart[end : end + len(others)] = 1 - others
+            end += len(others)
+    np.maximum(apart, 0, out=apart)
+    tree = linkage(apart, method="average")
     return fcluster(tree, min(count, len(unit)), criterion="maxclust").astype(np.int64)
 
 
