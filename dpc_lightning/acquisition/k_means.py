@@ -6,9 +6,13 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from dpc_lightning.acquisition.base import IntArray
+from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts, d2_sample
 from dpc_lightning.acquisition.probability import Doubles
 
 __all__ = ["k_means"]
+
+MANY: Final = 256
+"""Clusters from which on seeds are drawn once each: the greedy kind costs a pass a seed."""
 
 ROWS: Final = 1_024
 """Rows whose distances to all means are held at once."""
@@ -53,6 +57,10 @@ def k_means(rows: Doubles, count: int, rng: np.random.Generator, steps: int = 30
 
 
 def _seeds(rows: Doubles, count: int, rng: np.random.Generator) -> IntArray:
+    if count > MANY:
+        first = rng.integers(len(rows), size=1)
+        more, _ = d2_sample(OuterProducts(np.ones((len(rows), 1)), rows), count - 1, rng, first)
+        return np.concatenate([first, more])
     norms = np.square(rows).sum(axis=1)
     zero = 1e-10 * float(norms.max(initial=0.0))
     tried = 2 + int(np.log(count))

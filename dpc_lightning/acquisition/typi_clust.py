@@ -8,7 +8,10 @@ from dpc_lightning.acquisition.probability import Doubles
 from dpc_lightning.acquisition.unit_rows import UnitRows
 from dpc_lightning.errors import ConfigError
 
-__all__ = ["TypiClust", "typicality"]
+__all__ = ["TypiClust", "principal", "typicality"]
+
+COMPONENTS = 48
+"""Principal components that k-means sees of wider features."""
 
 SMALL = 5
 """Clusters of fewer images are asked last."""
@@ -20,7 +23,8 @@ class TypiClust(Acquisition):
     Pool and owned images are parted by k-means into as many clusters as there are owned images and picks, at most
     `clusters`. Of the clusters with the fewest owned or picked images the largest gives its most typical one, again and
     again; clusters of fewer than five images come last. Typical is what has a small mean distance to its `neighbours`
-    nearest images of the same cluster. Features are centred on the pool and of length 1.
+    nearest images of the same cluster. Features are centred on the pool and of length 1; k-means sees their 48
+    principal components.
 
     Score: one over that mean distance. Stochastic, by the seeds of k-means. Cost: O((N + L) K D) for K clusters and
     each of ten steps, and the distances within the clusters. Memory: 8 (N + L) D bytes. Use it with very few labels;
@@ -53,7 +57,7 @@ class TypiClust(Acquisition):
         rows = UnitRows(pool.embeddings, pool.owned_embeddings)
         unit = np.concatenate([rows.read(np.arange(len(pool))), rows.owned])
         wanted = min(len(rows.owned) + count, self.clusters, len(unit))
-        member, _ = k_means(unit, wanted, rng)
+        member, _ = k_means(principal(unit, COMPONENTS), wanted, rng)
         size = np.bincount(member, minlength=wanted)
         owned = np.bincount(member[len(pool) :], minlength=wanted)
         score = np.empty(len(pool))
@@ -72,6 +76,28 @@ class TypiClust(Acquisition):
             owned[best] += 1
         rows_picked = np.array(picked, dtype=np.int64)
         return rows_picked, np.minimum(score[rows_picked], 1e30).astype(np.float32)
+
+
+def principal(rows: Doubles, count: int) -> Doubles:
+    """Give the largest principal components of rows that are centred.
+
+    Args:
+        rows: `(m, D)` float64.
+        count: components at most.
+
+    Returns:
+        `(m, count)` float64, or the rows themselves if they have no more columns.
+
+    Example:
+        >>> abs(principal(np.array([[3.0, 0.0], [-3.0, 0.1]]), 1)).round(2).ravel().tolist()
+        [3.0, 3.0]
+    """
+    if rows.shape[1] <= count:
+        return rows
+    narrow = rows.astype(np.float32)
+    _, directions = np.linalg.eigh((narrow.T @ narrow).astype(np.float64))
+    components: Doubles = (narrow @ directions[:, -count:].astype(np.float32)).astype(np.float64)
+    return components
 
 
 def typicality(unit: Doubles, neighbours: int) -> Doubles:
