@@ -77,8 +77,12 @@ class Acquisition(ABC):
             `(count,)` float32 scores.
         """
 
-    def check_pool(self, images: int) -> None:
+    def check_pool(self, images: int, count: int = 1) -> None:  # noqa: ARG002  what is kept for others may depend on it
         """Say before anything is computed whether a pool of so many images is too large for the rule.
+
+        Args:
+            images: size of the pool.
+            count: how many images will be asked for.
 
         Raises:
             AcquisitionError: if it is.

@@ -54,15 +54,15 @@ class Cascade(Composed):
         self.candidates = candidates
         self.factor = factor
 
-    def check_pool(self, images: int) -> None:
-        """Ask `first` about the pool, and `then` about the candidates where their number is known.
+    def check_pool(self, images: int, count: int = 1) -> None:
+        """Ask `first` about the pool, and `then` about the candidates.
 
         Raises:
             AcquisitionError: if either refuses.
         """
-        check_part("first", self.first, images)
-        if self.candidates is not None:
-            check_part("then", self.then, min(images, self.candidates))
+        kept = self._kept(count, images)
+        check_part("first", self.first, images, kept)
+        check_part("then", self.then, kept, count)
 
     def rows_to_score(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:
         """Ask `first` what it wants to have scored: see `Acquisition.rows_to_score`."""

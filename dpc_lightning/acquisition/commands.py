@@ -71,17 +71,23 @@ def _list(console: Console) -> None:
 
 
 def _explain(console: Console, rule: type[Acquisition]) -> None:
-    console.print(f"[bold]{rule.__name__}[/bold]: {inspect.getdoc(rule)}\n", highlight=False)
+    said = inspect.getdoc(rule) or ""
+    _say(console, f"{rule.__name__}: {said}\n")
     needs = ", ".join(sorted(rule.needs)) or "nothing, or what the rules within it need"
-    console.print(f"Needs {needs}. Time {rule.time}. Memory {rule.memory}.\n", highlight=False)
+    _say(console, f"Needs {needs}. Time {rule.time}. Memory {rule.memory}.\n")
+    if "Example in YAML:" in said:  # it has settings without a default
+        return
+    _say(console, f"purchase:\n  acquisition:\n    class_path: {rule.__name__}")
     settings = list(inspect.signature(rule).parameters.values())
-    console.print("purchase:\n  acquisition:", highlight=False)
-    console.print(f"    class_path: {rule.__name__}", highlight=False)
     if settings:
-        console.print("    init_args:", highlight=False)
+        _say(console, "    init_args:")
     for setting in settings:
-        value = "…  # to be given" if setting.default is setting.empty else _yaml(setting.default)
-        console.print(f"      {setting.name}: {value}", highlight=False)
+        _say(console, f"      {setting.name}: {_yaml(setting.default)}")
+
+
+def _say(console: Console, text: str) -> None:
+    """Print text as it is: what stands in brackets is no markup."""
+    console.print(text, highlight=False, markup=False)
 
 
 def _yaml(value: object) -> str:

@@ -20,29 +20,30 @@ class Composed(Acquisition):
         self.needs: frozenset[Need] = frozenset().union(*(rule.needs for rule in parts.values()))
         self.stochastic = any(rule.stochastic for rule in parts.values())
 
-    def check_pool(self, images: int) -> None:
+    def check_pool(self, images: int, count: int = 1) -> None:
         """Ask every part whether a pool of so many images is too large for it.
 
         Raises:
             AcquisitionError: if it is; names the argument by which the part came.
         """
         for name, rule in self._parts.items():
-            check_part(name, rule, images)
+            check_part(name, rule, images, count)
 
 
-def check_part(name: str, rule: Acquisition, images: int) -> None:
+def check_part(name: str, rule: Acquisition, images: int, count: int) -> None:
     """Ask a part whether a pool of so many images is too large for it.
 
     Args:
         name: the argument by which the part came.
         rule: the part.
         images: size of the pool that it would be given.
+        count: how many images it would be asked for.
 
     Raises:
         AcquisitionError: if it is.
     """
     try:
-        rule.check_pool(images)
+        rule.check_pool(images, count)
     except AcquisitionError as error:
         msg = f"`{name}`: {error}"
         raise AcquisitionError(msg) from error

@@ -19,7 +19,8 @@ class FadingRandom(Composed):
 
     `1 - clip((mAP - g) / (trust (1 - g)), 0, 1)`
 
-    with the mAP of the current model on validation; an unknown one counts as nothing known.
+    with the mAP of the current model on validation; an unknown one counts as nothing known, and so does a pool without
+    a labelled image.
 
     Score: that of the inner rule, NaN for random picks. Stochastic. Cost: that of the inner rule. Use it where the
     start set is so small that rules which trust the model may fall below random; own trials have seen that with quota
@@ -53,6 +54,8 @@ class FadingRandom(Composed):
 
     def random_share(self, pool: PoolView) -> float:
         """Give the share of the round that is bought at random, in [0, 1]."""
+        if not len(pool.labelled_labels):
+            return 1.0  # without a label nobody knows what guessing gives
         guess = float(pool.prevalence.mean()) if len(pool.prevalence) else 0.0
         known = pool.validation_map - guess
         if not np.isfinite(known) or guess >= 1:

@@ -16,7 +16,8 @@ __all__ = ["Subsample"]
 class Subsample(Composed):
     """Lets a rule pick among `size` images of the pool.
 
-    - `by: random` draws them uniformly. They are drawn before the pool is scored, and only they are scored.
+    - `by: random` draws them uniformly. They are drawn before the pool is scored, and only they are scored, where it is
+      the whole rule or the first stage of a `Cascade`; within other compositions all is scored.
     - `by: neighbours` takes the nearest neighbours of the labelled images, by the cosine of features that are centred
       on the pool: of each as many as it needs for `size` in all. It finds the few images of a rare class in a pool
       where nearly all show nothing.
@@ -74,13 +75,13 @@ class Subsample(Composed):
         if by != "random":
             self.needs |= {"embeddings", "labelled_embeddings"}
 
-    def check_pool(self, images: int) -> None:
+    def check_pool(self, images: int, count: int = 1) -> None:
         """Ask the rule about as many images as it will see.
 
         Raises:
             AcquisitionError: if it refuses.
         """
-        check_part("rule", self.rule, min(images, self.size))
+        check_part("rule", self.rule, min(images, max(self.size, count)), count)
 
     def rows_to_score(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:
         """Draw what is to be scored, if neighbours are not asked for: see `Acquisition.rows_to_score`."""

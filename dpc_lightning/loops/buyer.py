@@ -198,7 +198,8 @@ class Buyer:
     def _open(self, data: PurchaseDataModule) -> Ledger:
         if self._ledger is None:
             if self.plan.labels:
-                self.plan.acquisition.check_pool(len(data.unlabelled))
+                rounds = self.plan.rounds if isinstance(self.plan.rounds, int) else self.plan.max_rounds
+                self.plan.acquisition.check_pool(len(data.unlabelled), -(-self.plan.labels // max(1, rounds)))
             oracle = self.plan.oracle
             if isinstance(oracle, HiddenLabels):
                 table = data.hidden_labels()

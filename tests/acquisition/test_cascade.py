@@ -43,6 +43,9 @@ def test_each_stage_is_asked_whether_its_pool_is_too_large() -> None:
         Cascade(MeanEntropy(), Small(), candidates=51).check_pool(1_000)
     with pytest.raises(AcquisitionError, match="`first`: Small"):
         Cascade(Small(), MeanEntropy(), candidates=50).check_pool(1_000)
+    Cascade(MeanEntropy(), Small(), factor=5).check_pool(1_000, 10)
+    with pytest.raises(AcquisitionError, match="`then`: Small"):
+        Cascade(MeanEntropy(), Small(), factor=5).check_pool(1_000, 11)
     with pytest.raises(AcquisitionError, match=r"class_path: Cascade, init_args: \{first: MeanEntropy, candidates: 50"):
         Small().check_pool(51)
 

@@ -27,6 +27,13 @@ def test_explains_each_with_yaml_to_paste(name: str, capsys: pytest.CaptureFixtu
     assert main(["acquisitions", name]) == 0
     said = capsys.readouterr().out
     assert "Use it" in said
+    words = "".join(said.split())
+    for line in (rules()[name].__doc__ or "").splitlines():
+        assert "".join(line.split()) in words, "a line of the docstring is missing or changed"
+    if "Example in YAML:" in said:
+        example = said[said.index("Example in YAML:") :].split("\n\n")[1]
+        assert yaml.safe_load(example)["acquisition"]["class_path"] == name
+        return
     pasted = yaml.safe_load(said[said.rindex("purchase:\n") :])
     assert pasted["purchase"]["acquisition"]["class_path"] == name
 

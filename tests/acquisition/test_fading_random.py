@@ -27,6 +27,11 @@ def test_all_positive_labels_tell_nothing() -> None:
     assert FadingRandom(HardClass()).random_share(pool) == 1
 
 
+def test_without_a_label_all_is_random() -> None:
+    """The prevalence is 0 then, and an mAP of .6 would look like knowledge."""
+    assert FadingRandom(HardClass()).random_share(random_pool(30, labelled=0)) == 1
+
+
 def test_half_of_the_round_is_random_at_half_the_trust() -> None:
     pool = random_pool(400, seed=2)
     rule = FadingRandom(HardClass(), trust=1.0)

@@ -102,6 +102,8 @@ class Small(MeanEntropy):
 def test_the_rule_is_asked_about_what_it_will_see() -> None:
     Subsample(Small(), 50).check_pool(10_000)
     with pytest.raises(AcquisitionError, match="`rule`: Small"):
+        Subsample(Small(), 10).check_pool(10_000, 51)
+    with pytest.raises(AcquisitionError, match="`rule`: Small"):
         Subsample(Small(), 51).check_pool(10_000)
 
 

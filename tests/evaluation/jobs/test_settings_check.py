@@ -15,6 +15,18 @@ from dpc_lightning.evaluation.jobs.settings_check import refusal_of
         {},
         {"purchase": {"acquisition": {"class_path": "Listed", "init_args": {"file": "{purchases}"}}}},
         {"purchase": {"labels": "{labels}", "rounds": 1}},
+        {
+            "purchase": {
+                "acquisition": {
+                    "class_path": "Cascade",
+                    "init_args": {
+                        "first": {"class_path": "PowerNoised", "init_args": {"rule": "RareEntropy"}},
+                        "factor": 4,
+                        "then": {"class_path": "Mix", "init_args": {"rules": ["KCenter", "Random"]}},
+                    },
+                }
+            }
+        },
         {"evaluate": {"checkpoint_path": "{start}", "freeze": "backbone"}},
         {
             "trainer": {
