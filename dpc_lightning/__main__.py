@@ -28,6 +28,7 @@ commands:
   data          make, convert or check a data root
   acquisitions  list the rules that pick what to buy, or explain one
   benchmark     compare rules over budgets, pipelines and seeds; `benchmark judge` judges purchases made elsewhere
+  entry         run an entry of the Data Purchasing Challenge, shut off from the hidden labels, and judge it
   ledger        show, verify or export the purchases of a run
   report        write a page that shows what a run or a benchmark found
 
@@ -114,6 +115,18 @@ def _benchmark(words: Sequence[str]) -> int:
     return started.status
 
 
+def _entry(words: Sequence[str]) -> int:
+    from dpc_lightning.starter_kit.commands import main as entry  # noqa: PLC0415
+
+    started = entry(words[1:])
+    if started.run_dir is not None:
+        from dpc_lightning.report import print_verdicts, write_report  # noqa: PLC0415
+
+        if print_verdicts(started.run_dir, started.metric):
+            print(f"The report is {write_report(started.run_dir, metric=started.metric)}")
+    return started.status
+
+
 def _acquisitions(words: Sequence[str]) -> int:
     from dpc_lightning.acquisition.commands import main as acquisitions  # noqa: PLC0415
 
@@ -176,6 +189,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "predict": _predict,
     "data": _data,
     "acquisitions": _acquisitions,
+    "entry": _entry,
     "ledger": _ledger,
     "report": _report,
     "benchmark": _benchmark,

@@ -12,6 +12,7 @@ DpcError
 │   └── OracleError            the oracle failed or gave labels of a wrong shape
 ├── ResultsError      the results of a benchmark cannot be read, written or mixed
 ├── EvaluationError   results cannot be compared as asked; names case, arm and seed  (also a ValueError)
+├── EntryError        a competition entry cannot be run as asked
 ├── AcquisitionError  a rule was given, or gave, something that is no pool or no pick
 ├── RankLostError     another process of the run is gone; the same command goes on
 ├── DivergedError     the training loss or a weight became NaN or infinite
@@ -30,6 +31,7 @@ __all__ = [
     "DataError",
     "DivergedError",
     "DpcError",
+    "EntryError",
     "EvaluationError",
     "InvalidIndexError",
     "LabelsPendingError",
@@ -82,6 +84,10 @@ class LedgerError(PurchaseError):
 
 class OracleError(PurchaseError):
     """The oracle failed, or its answer is not a 0/1 table of the expected shape."""
+
+
+class EntryError(DpcError):
+    """A competition entry, or the process that is to run it, cannot be used. The message says why, and the way out."""
 
 
 class AcquisitionError(DpcError, ValueError):

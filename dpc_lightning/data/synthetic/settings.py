@@ -97,7 +97,7 @@ class SheetSettings:
     px: int = 64
     """Side of the square images in pixels, 16 to 1024."""
     seed: int = 0
-    """Seed of all randomness, 0 to 4294967295."""
+    """Seed of all randomness, 0 to 2^64 - 1."""
     prevalence: Rates | None = None
     """Mean number of damages on a damaged sheet for each of the six classes, in column order, each in [0, 5]."""
     clean: float | None = None
@@ -120,7 +120,7 @@ class SheetSettings:
         for name, least in (("training", 1), ("unlabelled", 0), ("validation", 0), ("test", 1)):
             _check_int(name, getattr(self, name), least, 10_000_000)
         _check_int("px", self.px, 16, 1024)
-        _check_int("seed", self.seed, 0, 2**32 - 1)
+        _check_int("seed", self.seed, 0, 2**64 - 1)
         for name in ("clean", "redundancy", "shift", "difficulty", "ambiguity"):
             _check_share(name, getattr(self, name), 1.0)
         _check_share("label_noise", self.label_noise, 0.5)

@@ -7,12 +7,10 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from rich.console import Console
 
-from dpc_lightning.acquisition.listed import read_indices
 from dpc_lightning.errors import ConfigError, DpcError
 from dpc_lightning.evaluation.jobs.benchmark import Options, run_benchmark
-from dpc_lightning.evaluation.jobs.fit_settings import FitSettings
-from dpc_lightning.evaluation.jobs.settings import Benchmark, Pair, Reference, Study
-from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
+from dpc_lightning.evaluation.jobs.judging import benchmark_of_purchases
+from dpc_lightning.evaluation.jobs.settings import Benchmark, Reference
 
 __all__ = ["Started", "main"]
 
@@ -124,32 +122,11 @@ def _chosen_benchmark(parser: ArgumentParser, chosen: Namespace) -> Benchmark:
 
 
 def _to_judge(chosen: Namespace) -> Benchmark:
-    """Make arms that buy what the files list."""
-    files = [Path(file).absolute() for file in chosen.purchases]
-    config = chosen.config or str(files[0].with_name("config.yaml"))
-    if not Path(config).is_file():
-        msg = f"Expected the configuration of `fit` with the data by `--config`; there is no {config}."
-        raise ConfigError(msg)
-    arms: dict[str, FitSettings] = {}
-    budgets: dict[str, int] = {}
-    for file in files:
-        name = file.stem if file.stem != "purchases" else file.parent.name
-        name = name if name not in {*arms, NONE, RANDOM, ALL} else str(file)
-        listed = {"class_path": "Listed", "init_args": {"file": str(file)}}
-        arms[name] = FitSettings({"purchase": {"acquisition": listed, "rounds": 1, "round_epochs": 0}})
-        budgets[name] = len(read_indices(file))
-        if not budgets[name]:
-            msg = f"{file} lists nothing: there is nothing to judge; `none` is a reference of every benchmark."
-            raise ConfigError(msg)
-    studies = [
-        Study(
-            name="judged",
-            pipelines=chosen.pipelines,
-            seeds=chosen.seeds,
-            pairs=[Pair(labels)],
-            arms=[name for name in arms if budgets[name] == labels],
-            references=chosen.references,
-        )
-        for labels in dict.fromkeys(budgets.values())
-    ]
-    return Benchmark(arms=arms, studies=studies, fit=config, metric=chosen.metric)
+    return benchmark_of_purchases(
+        [Path(file) for file in chosen.purchases],
+        config=chosen.config,
+        pipelines=chosen.pipelines,
+        seeds=chosen.seeds,
+        references=chosen.references,
+        metric=chosen.metric,
+    )

@@ -1,0 +1,233 @@
+"""`python -m dpc_lightning entry path/to/run.py`."""
+
+import json
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dpc_lightning.atomic import write_text
+from dpc_lightning.configs import config_path
+from dpc_lightning.data.datamodule import PurchaseDataModule
+from dpc_lightning.errors import ConfigError, EntryError, RunDirError
+from dpc_lightning.evaluation.jobs.benchmark import Options, run_benchmark
+from dpc_lightning.evaluation.jobs.judging import benchmark_of_purchases
+from dpc_lightning.process_lock import ProcessLock
+from dpc_lightning.starter_kit.entry import EntryRecord, run_entry
+from dpc_lightning.starter_kit.examples import example_path
+from dpc_lightning.starter_kit.settings import EntrySettings
+
+__all__ = ["Started", "main"]
+
+GUESSABLE = 2**48
+"""A seed of generated sheets below this can be found by trying."""
+
+
+class Started(NamedTuple):
+    """What one start came to: exit status, folder with results to report (None for none), and the metric."""
+
+    status: int
+    run_dir: Path | None = None
+    metric: str = "f1_macro"
+
+
+def main(argv: Sequence[str]) -> Started:
+    """Run an entry, then judge what it bought.
+
+    Args:
+        argv: the words after `entry`.
+
+    Returns:
+        Exit status: 0 if it was run and judged, 1 if the entry failed or bought nothing or a judgement failed, 2 if the
+        words were not understood, 4 if judgements are left.
+
+    Raises:
+        DpcError: if the entry cannot be run, or data, settings or results are wrong.
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    try:
+        chosen = _parser().parse_args(list(argv))
+    except SystemExit as end:
+        return Started(end.code if isinstance(end.code, int) else 2)
+    settings = EntrySettings(**{each.name: chosen[each.name] for each in fields(EntrySettings)})
+    options = Options(**{each.name: chosen[each.name] for each in fields(Options)})
+    run_dir = Path(chosen.run_dir).absolute()
+    console = Console(soft_wrap=True)
+    entry = example_path(chosen.entry)
+    if not entry.is_file():
+        msg = f"Expected an entry's file, for example `path/to/run.py`, but there is no {entry}."
+        raise EntryError(msg)
+    folder = run_dir / "entry"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"Cannot make the folder {folder}: {error.strerror or error}."
+        raise RunDirError(msg) from error
+    lock = ProcessLock(
+        folder / ".lock", name=f"Folder {folder}", way_out="One folder, one entry.", error=RunDirError
+    )
+    try:
+        config = _configuration(chosen, run_dir)
+        write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        record = _run(entry, config, folder, settings, console)
+    finally:
+        lock.release()
+    _print_record(record, console)
+    if not settings.judge or not record.bought:
+        return Started(0 if record.how == "finished" and record.bought else 1)
+    benchmark = benchmark_of_purchases(
+        [folder / "purchases.csv"],
+        config=str(folder / "config.yaml"),
+        pipelines=settings.pipelines or [_own_pipeline(config, folder)],
+        seeds=settings.seeds,
+        references=settings.references,
+        metric=settings.metric,
+    )
+    status = run_benchmark(benchmark, run_dir, options, console)
+    return Started(status or (0 if record.how == "finished" else 1), run_dir, settings.metric)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m dpc_lightning entry",
+        description="Run an entry of the Data Purchasing Challenge as it is, shut off from the hidden labels, and judge "
+        "what it buys beside none, random and all. docs/entry.md explains; docs/security.md says what is protected.",
+        usage="python -m dpc_lightning entry RUN_PY --run_dir DIR [options]",
+    )
+    parser.add_argument(
+        "entry", type=str, help="File with the class, for example path/to/run.py; or the name of an example: random, "
+        "one_shot_entropy, rounds_of_entropy, hard_class."
+    )
+    parser.add_argument("--run_dir", type=str, required=True, help="Folder of the purchase and the judgements.")
+    parser.add_argument(
+        "--config", "-c", type=str, default="quickstart",
+        help="Configuration of `fit` with the data, the budgets and the pipeline: a packaged name, or a file.",
+    )
+    parser.add_argument(
+        "--data.root", type=str | None, default=None,
+        help="Data root; null takes that of the configuration, but generates sheets anew, from a secret seed.",
+    )
+    parser.add_argument("--data.image_size", type=int | None, default=None, help="Side of the images in pixels.")
+    parser.add_argument("--data.cache_dir", type=str | None, default=None, help="Folder of the decoded images.")
+    parser.add_argument("--purchase.labels", type=int | None, default=None, help="Label budget.")
+    parser.add_argument(
+        "--purchase.seconds", type=float | None, default=None,
+        help="Compute budget of the entry in seconds; null takes that of the configuration, which may have none.",
+    )
+    parser.add_class_arguments(EntrySettings, as_group=True)
+    parser.add_class_arguments(Options, as_group=True)
+    return parser
+
+
+def _configuration(chosen: Namespace, run_dir: Path) -> dict[str, Any]:
+    """Give the configuration of `fit` with the data as the entry gets it; a second start takes that of the first."""
+    name = chosen.config
+    file = Path(name) if Path(name).is_file() else config_path(name.removeprefix("configs/"))
+    config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
+        msg = f"Expected a configuration of `fit` with a group `data:` in {file}."
+        raise ConfigError(msg)
+    data, purchase = config["data"], config.setdefault("purchase", {})
+    for key in ("image_size", "cache_dir"):
+        if chosen.data[key] is not None:
+            data[key] = chosen.data[key]
+    for key in ("labels", "seconds"):
+        if chosen.purchase[key] is not None:
+            purchase[key] = chosen.purchase[key]
+    if chosen.data.root is not None:
+        data["root"] = str(Path(chosen.data.root).absolute())
+        if Path(data["root"]).exists():
+            data.pop("generator", None)  # it stands as it is
+    elif data.get("generator"):
+        data["root"] = str(run_dir / "data")
+    data["root"] = str(Path(data["root"]).absolute())
+    if data.get("generator"):
+        data["generator"]["seed"] = _secret_seed(run_dir)
+    return config
+
+
+def _secret_seed(run_dir: Path) -> int:
+    """Draw the seed of the sheets, or read that of an earlier start."""
+    earlier = run_dir / "entry" / "config.yaml"
+    if earlier.exists():
+        known: Mapping[str, Any] = yaml.safe_load(earlier.read_text(encoding="utf-8"))
+        if known["data"].get("generator"):
+            return int(known["data"]["generator"]["seed"])
+    return secrets.randbits(63) | 1 << 62
+
+
+def _run(
+    entry: Path, config: Mapping[str, Any], folder: Path, settings: EntrySettings, console: Console
+) -> EntryRecord:
+    labels, seconds = config["purchase"].get("labels"), config["purchase"].get("seconds")
+    if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
+        msg = f"Expected `purchase.labels` to be a whole number of at least 0, but got {labels!r}."
+        raise ConfigError(msg)
+    if seconds is not None and not 0 < seconds < float("inf"):
+        msg = f"Expected `purchase.seconds` to be a positive number or null, but got {seconds!r}."
+        raise ConfigError(msg)
+    data = _data(config["data"])
+    data.prepare_data()
+    data.setup()
+    _warn_of_guessable_seed(data.root, console)
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
+        task = bar.add_task(entry.name, total=max(labels, 1), said="")
+
+        def show(share: float, bought: int) -> None:
+            bar.update(task, completed=bought, said=f"{bought} of {labels} labels, says {share:.0%}")
+
+        return run_entry(entry, data, folder, settings, labels=labels, seconds=seconds, on_progress=show)
+
+
+def _data(section: Mapping[str, Any]) -> PurchaseDataModule:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(PurchaseDataModule, "data")
+    try:
+        made = parser.instantiate(parser.parse_object({"data": dict(section)}))
+    except Exception as error:
+        if isinstance(error, ConfigError):
+            raise
+        msg = f"The group `data:` is refused: {error}"
+        raise ConfigError(msg) from error
+    data: PurchaseDataModule = made.data
+    return data
+
+
+def _own_pipeline(config: Mapping[str, Any], folder: Path) -> str:
+    """Write the configuration's own `evaluate:` as a pipeline."""
+    file = folder / "evaluate.yaml"
+    write_text(file, yaml.safe_dump({"evaluate": config.get("evaluate") or {}}, sort_keys=False))
+    return str(file)
+
+
+def _warn_of_guessable_seed(root: Path, console: Console) -> None:
+    made = root / "sheets.json"
+    seed = json.loads(made.read_text(encoding="utf-8")).get("seed") if made.exists() else None
+    if isinstance(seed, int) and seed < GUESSABLE:
+        console.print(
+            f"[yellow]The sheets in {root} were generated from the seed {seed}: whoever knows or guesses it can compute "
+            "every label. Leave out --data.root to have sheets of a secret seed.[/yellow]"
+        )
+
+
+def _print_record(record: EntryRecord, console: Console) -> None:
+    if not record.seal:
+        console.print("[bold red]UNSEALED: this entry could read the hidden labels.[/bold red]")
+    allowed = "no limit" if record.seconds_allowed is None else f"{record.seconds_allowed:g} s"
+    console.print(
+        f"{record.entry} {record.how}: {record.bought} of {record.labels} labels bought in {record.seconds:.1f} s "
+        f"({allowed}); sealed by {record.seal or 'nothing'}."
+    )
+    if record.text:
+        console.print(record.text, markup=False)
+    if not record.bought:
+        console.print("Nothing was bought, so there is nothing to judge.")
+    sys.stdout.flush()

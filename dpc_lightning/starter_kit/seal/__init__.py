@@ -1,0 +1,1 @@
+"""Shutting a process in: it sees what it is shown, and nothing else of the machine. Linux only."""

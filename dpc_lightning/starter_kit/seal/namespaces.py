@@ -1,0 +1,118 @@
+"""A file system, process numbers and a network of one's own: the first way of sealing a process."""
+
+import ctypes
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from dpc_lightning.starter_kit.seal.syscalls import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    mount,
+    pivot_root,
+    syscall,
+    umount,
+    unshare,
+)
+from dpc_lightning.starter_kit.seal.view import View
+
+__all__ = ["GIVEN", "WORK", "enter", "mount_proc"]
+
+GIVEN: Final = "/given"
+"""Where the process finds `View.given`."""
+
+WORK: Final = "/tmp"  # noqa: S108  of a file system of its own
+"""The folder that it may write."""
+
+DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+
+_BIND, _REC, _PRIVATE, _NOSUID, _NODEV, _NOEXEC, _RDONLY, _REMOUNT = 4096, 16384, 1 << 18, 2, 4, 8, 1, 32
+_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
+
+
+def enter(view: View, user: int) -> None:
+    """Leave the machine's file system, network and processes behind. This process is to fork; the child is process 1.
+
+    Args:
+        view: what is seen in there. Everything else is not there.
+        user: number of the user who is going to write into the folders made for it.
+
+    Raises:
+        OSError: if the kernel, or the container around, does not allow it.
+    """
+    private = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS
+    own_user, own_group = os.geteuid(), os.getegid()
+    try:
+        unshare(private)
+    except PermissionError:
+        unshare(private | CLONE_NEWUSER)
+        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+        Path("/proc/self/uid_map").write_text(f"{own_user} {own_user} 1", encoding="ascii")
+        Path("/proc/self/gid_map").write_text(f"{own_group} {own_group} 1", encoding="ascii")
+        user = own_user
+    mount("none", "/", None, _REC | _PRIVATE)
+    root = tempfile.mkdtemp(prefix="sealed-")
+    mount("sealed", root, "tmpfs", _NOSUID | _NODEV, "mode=0755,size=16m")
+    for path in view.readable:
+        _show(path, root, path)
+    for folder in ("/dev", "/proc", WORK):
+        os.makedirs(root + folder, exist_ok=True)
+    _writable(root + WORK, view.work_mb, user)
+    for device in (*DEVICES, *view.devices):
+        if os.path.exists(device):
+            _touch(root + device)
+            mount(device, root + device, None, _BIND)
+    os.makedirs(root + "/dev/shm", exist_ok=True)  # noqa: S108
+    _writable(root + "/dev/shm", view.work_mb, user)  # noqa: S108
+    os.symlink("/proc/self/fd", root + "/dev/fd")
+    _show(view.given, root, GIVEN)
+    os.makedirs(root + "/.old")
+    pivot_root(root, root + "/.old")
+    os.chdir("/")
+    umount("/.old")
+    os.rmdir("/.old")
+    mount("sealed", "/", None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
+
+
+def mount_proc() -> None:
+    """Show the processes of this namespace; to be called by its process 1."""
+    mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
+
+
+def _show(source: str, root: str, target: str) -> None:
+    """Make a file or folder appear read-only, with all that is mounted in it."""
+    place = root + target
+    if os.path.islink(source):
+        if not os.path.lexists(place):
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            os.symlink(os.readlink(source), place)
+        return
+    if stat.S_ISDIR(os.stat(source).st_mode):
+        os.makedirs(place, exist_ok=True)
+    else:
+        _touch(place)
+    mount(source, place, None, _BIND | _REC)
+    attributes = (ctypes.c_uint64 * 4)(_RDONLY | _NOSUID | _NODEV, 0, 0, 0)  # MOUNT_ATTR_* have the same values
+    syscall(
+        _MOUNT_SETATTR,
+        _AT_FDCWD,
+        place.encode(),
+        _AT_RECURSIVE,
+        ctypes.cast(attributes, ctypes.c_void_p),
+        ctypes.sizeof(attributes),
+    )
+
+
+def _touch(place: str) -> None:
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    os.close(os.open(place, os.O_CREAT | os.O_WRONLY, 0o644))
+
+
+def _writable(place: str, megabytes: int, user: int) -> None:
+    mount("work", place, "tmpfs", _NOSUID | _NODEV, f"mode=0700,uid={user},size={megabytes}m,nr_inodes=100k")
