@@ -33,7 +33,8 @@ class Ledger(LedgerView):
 
     A purchase is charged when its intent is committed; only then is the oracle asked, and its answer is committed
     before it is given out. A process that dies in between, a failing oracle, or people who have not answered yet leave
-    charged purchases without an answer: the next `buy` or `settle` asks for these again and charges nothing.
+    charged purchases without an answer: the next `buy` or `settle` asks for these again and charges nothing. What an
+    oracle knows by heart (`Oracle.instant`) is charged and answered in one commit, or not at all.
 
     Every row is hashed together with all rows before it (`head`, `verify`), and triggers refuse changes.
 
@@ -199,7 +200,7 @@ class Ledger(LedgerView):
             raise LedgerError(msg)
         noted = checked_scores(scores, len(wanted))
         new = [(index, score) for index, score in zip(wanted, noted, strict=True) if index not in self._labels]
-        left = self.left
+        left = max(0, self._settings.budget - self.rows)
         if len(new) > left:
             msg = (
                 f"Expected at most {left} new labels (budget {self.budget}, bought {self.rows}), but {len(new)} were "
@@ -207,7 +208,9 @@ class Ledger(LedgerView):
             )
             raise BudgetExceededError(msg)
         self.settle()
-        if new:
+        if new and self.oracle.instant:
+            self._charge_and_answer(new, int(round))
+        elif new:
             self._charge(new, int(round))
             self.settle()
         return labels_of([self._labels[index] or "" for index in wanted], len(self._settings.classes))
@@ -261,25 +264,28 @@ class Ledger(LedgerView):
             raise LedgerError(msg)
 
     def _settle_round(self, round_number: int, numbers: Mapping[int, int]) -> None:
-        indices = np.array(list(numbers), dtype=np.int64)
-        patience = self._settings
-        answer = ask(self.oracle, indices, round_number, patience.attempts, patience.backoff_seconds, self._sleep)
-        labels = checked_labels(answer, indices, len(patience.classes))
-        texts = [row.tobytes().decode("ascii") for row in labels + np.uint8(ord("0"))]
-        now = time.time()
+        texts = self._asked(list(numbers), round_number)
         with self._transaction():
-            seq, head, rows = self._seq, self._head, []
-            for number, text in zip(numbers.values(), texts, strict=True):
-                seq += 1
-                head = link(head, answer_text(seq, number, text, now))
-                rows.append((number, seq, text, now, head))
-            self._connection.executemany(
-                "INSERT INTO answers (number, seq, labels, time, hash) VALUES (?,?,?,?,?)", rows
-            )
-        self._seq, self._head = seq, head
+            self._insert_answers(list(numbers.values()), texts)
         self._labels.update(zip(numbers, texts, strict=True))
         for index in numbers:
             del self._waiting[index]
+
+    def _charge_and_answer(self, new: list[tuple[int, float | None]], round_number: int) -> None:
+        """Write purchases and answers in one step: nothing is lost when it fails, for the oracle cannot forget."""
+        texts = self._asked([index for index, _ in new], round_number)
+        with self._transaction():
+            numbers = self._insert_purchases(new, round_number)
+            self._insert_answers(numbers, texts)
+        for (index, _), text in zip(new, texts, strict=True):
+            self._labels[index] = text
+
+    def _asked(self, indices: Sequence[int], round_number: int) -> list[str]:
+        """Ask the oracle, again if it fails, and check what it says."""
+        wanted, patience = np.array(indices, dtype=np.int64), self._settings
+        answer = ask(self.oracle, wanted, round_number, patience.attempts, patience.backoff_seconds, self._sleep)
+        labels = checked_labels(answer, wanted, len(patience.classes))
+        return [row.tobytes().decode("ascii") for row in labels + np.uint8(ord("0"))]
 
     def _create(self, payload: Mapping[str, Json]) -> None:
         self._seq, self._head = 0, GENESIS
@@ -310,19 +316,33 @@ class Ledger(LedgerView):
             self._record("budget", {"before": self.budget, "budget": budget})
 
     def _charge(self, new: list[tuple[int, float | None]], round_number: int) -> None:
-        now, number = time.time(), len(self._labels)
         with self._transaction():
-            seq, head, rows = self._seq, self._head, []
-            for index, score in new:
-                seq, number = seq + 1, number + 1
-                head = link(head, purchase_text(seq, number, round_number, index, score, now))
-                rows.append((number, seq, round_number, index, score, now, head))
-            self._connection.executemany(
-                "INSERT INTO purchases (number, seq, round, image, score, time, hash) VALUES (?,?,?,?,?,?,?)", rows
-            )
-        self._seq, self._head = seq, head
-        for number, _, _, index, *_ in rows:
+            numbers = self._insert_purchases(new, round_number)
+        for (index, _), number in zip(new, numbers, strict=True):
             self._labels[index], self._waiting[index] = None, (number, round_number)
+
+    def _insert_purchases(self, new: Sequence[tuple[int, float | None]], round_number: int) -> list[int]:
+        now, number = time.time(), len(self._labels)
+        seq, head, rows = self._seq, self._head, []
+        for index, score in new:
+            seq, number = seq + 1, number + 1
+            head = link(head, purchase_text(seq, number, round_number, index, score, now))
+            rows.append((number, seq, round_number, index, score, now, head))
+        self._connection.executemany(
+            "INSERT INTO purchases (number, seq, round, image, score, time, hash) VALUES (?,?,?,?,?,?,?)", rows
+        )
+        self._seq, self._head = seq, head
+        return [row[0] for row in rows]
+
+    def _insert_answers(self, numbers: Sequence[int], texts: Sequence[str]) -> None:
+        now = time.time()
+        seq, head, rows = self._seq, self._head, []
+        for number, text in zip(numbers, texts, strict=True):
+            seq += 1
+            head = link(head, answer_text(seq, number, text, now))
+            rows.append((number, seq, text, now, head))
+        self._connection.executemany("INSERT INTO answers (number, seq, labels, time, hash) VALUES (?,?,?,?,?)", rows)
+        self._seq, self._head = seq, head
 
     def _record(self, kind: str, payload: Mapping[str, Json]) -> None:
         with self._transaction():

@@ -25,9 +25,12 @@ class Oracle(ABC):
     Attributes:
         simulated: whether the labels are known beforehand and cost nothing. Only then can a reference run buy labels of
             its own, and the ledger may write to disk less strictly.
+        instant: whether it answers from memory, always the same and without an effect: then it may be asked before the
+            purchase is on record.
     """
 
     simulated: ClassVar[bool] = False
+    instant: ClassVar[bool] = False
 
     @abstractmethod
     def label(self, indices: IntArray) -> LabelArray:
@@ -71,6 +74,7 @@ class HiddenLabels(Oracle):
     """
 
     simulated: ClassVar[bool] = True
+    instant: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._table: LabelArray | None = None

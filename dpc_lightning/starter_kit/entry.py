@@ -7,7 +7,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -170,7 +170,8 @@ def _serve(  # noqa: PLR0917  all parts of it
         "seed": settings.seed,
         "budget": ledger.budget,
     }
-    process.channel.send(json.dumps(setup).encode())
+    with suppress(ConnectionError):  # it is gone already, as the server will find
+        process.channel.send(json.dumps(setup).encode())
     ending = PurchaseServer(process.channel, ledger, seconds, settings.grace, on_progress).serve()
     return replace(ending, text=f"Its process {process.how_it_ended()}.") if ending.how == "gone" else ending
 

@@ -193,8 +193,12 @@ def response(packet: bytes, classes: int) -> Response:
     return _refuse("a known kind of answer", packet)
 
 
-def receive(channel: socket.socket) -> bytes:
+def receive(channel: socket.socket, room: bytearray) -> bytes:
     """Take one message off a socket.
+
+    Args:
+        channel: the socket.
+        room: where it is written first; of `LONGEST + 1` bytes, and used again and again.
 
     Returns:
         The message, or nothing if the other side is gone.
@@ -202,11 +206,11 @@ def receive(channel: socket.socket) -> bytes:
     Raises:
         MessageError: if it is longer than `LONGEST`.
     """
-    packet, _, flags, _ = channel.recvmsg(LONGEST)
-    if flags & socket.MSG_TRUNC:
+    count = channel.recv_into(room)
+    if count > LONGEST:
         msg = f"Expected messages of at most {LONGEST} bytes, but a longer one came."
         raise MessageError(msg)
-    return packet
+    return bytes(memoryview(room)[:count])
 
 
 def _text(content: Mapping[str, str]) -> bytes:

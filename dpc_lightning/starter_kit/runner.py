@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dpc_lightning.starter_kit import shims
 from dpc_lightning.starter_kit.arguments import call
 from dpc_lightning.starter_kit.datasets import LabelledDataset, UnlabelledDataset
-from dpc_lightning.starter_kit.messages import Done, Failed, Ready, pack, receive
+from dpc_lightning.starter_kit.messages import LONGEST, Done, Failed, Ready, pack, receive
 from dpc_lightning.starter_kit.shop import Shop
 
 __all__ = ["start"]
@@ -37,7 +37,7 @@ def start(handle: int, given: str, work: str) -> None:
         work: folder of this process; the entry's files are copied into it, and it is the current one.
     """
     channel = socket.socket(fileno=handle)
-    _run(channel, json.loads(receive(channel)), Path(given), Path(work))
+    _run(channel, json.loads(receive(channel, bytearray(LONGEST + 1))), Path(given), Path(work))
 
 
 def _run(channel: socket.socket, setup: Mapping[str, Any], given: Path, work: Path) -> None:

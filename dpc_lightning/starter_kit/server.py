@@ -9,6 +9,7 @@ from typing import Final, Literal
 from dpc_lightning.errors import BudgetExceededError, InvalidIndexError
 from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.starter_kit.messages import (
+    LONGEST,
     Answer,
     Buy,
     Done,
@@ -32,6 +33,9 @@ How = Literal["finished", "raised", "out of time", "gone", "malformed"]
 
 START_SECONDS: Final = 300.0
 """How long an entry's process may take before its own code is imported."""
+
+SHOWN_EVERY: Final = 0.1
+"""Seconds between two reports of progress, at least."""
 
 TICK: Final = 0.5
 """Seconds between two looks at the clock."""
@@ -87,6 +91,8 @@ class PurchaseServer:
         self._clock = clock
         self._began: float | None = None
         self._share = 0.0
+        self._shown = 0.0
+        self._room = bytearray(LONGEST + 1)
         self._most = most_indices(len(ledger.classes))
 
     def serve(self) -> Ending:
@@ -96,14 +102,14 @@ class PurchaseServer:
             How it ended; the ledger has what was bought, whatever it is.
         """
         start = self._clock()
+        self._channel.settimeout(TICK)
         while True:
             if self._began is None and self._clock() - start > START_SECONDS:
                 return Ending("gone", f"Its process was not ready within {START_SECONDS:.0f} seconds.")
             if self._left() < -self._grace:
                 return self._ending("out of time", f"It was ended {self._grace:g} seconds after its time was up.")
-            self._channel.settimeout(TICK)
             try:
-                packet = receive(self._channel)
+                packet = receive(self._channel, self._room)
             except TimeoutError:
                 continue
             except MessageError as error:
@@ -128,12 +134,12 @@ class PurchaseServer:
                 if len(indices) > self._most:
                     return self._ending("malformed", f"Expected at most {self._most} indices in a message.")
                 self._answer(self._sell(said))
-                self._on_progress(self._share, self._ledger.rows)
+                self._show()
             case Time():
                 self._answer(Time(max(0.0, self._left())))
             case Progress(share):
                 self._share = share
-                self._on_progress(share, self._ledger.rows)
+                self._show()
             case Done(returned):
                 return self._ending("finished", "", returned)
             case Failed(phase, text):
@@ -158,6 +164,11 @@ class PurchaseServer:
             self._channel.send(pack(message))
         except (TimeoutError, ConnectionError):
             pass
+
+    def _show(self) -> None:
+        if self._clock() - self._shown > SHOWN_EVERY:
+            self._shown = self._clock()
+            self._on_progress(self._share, self._ledger.rows)
 
     def _left(self) -> float:
         if self._began is None or self._seconds is None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dpc_lightning.starter_kit.exceptions import OutOfBudgetException, OutOfTimeException
 from dpc_lightning.starter_kit.messages import (
+    LONGEST,
     Answer,
     Buy,
     Progress,
@@ -39,6 +40,7 @@ class Shop:
     def __init__(self, channel: socket.socket, classes: int) -> None:
         self._channel = channel
         self._classes = classes
+        self._room = bytearray(LONGEST + 1)
         self._lock = threading.Lock()
         self._process = os.getpid()
 
@@ -93,7 +95,7 @@ class Shop:
             raise RuntimeError(msg)
         with self._lock:
             self._channel.send(packet)
-            answer = receive(self._channel)
+            answer = receive(self._channel, self._room)
         if not answer:
             msg = "The host has closed the channel."
             raise OutOfTimeException(msg)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from dpc_lightning.starter_kit.seal import landlock, namespaces
 from dpc_lightning.starter_kit.seal.syscalls import (
+    drop_bounding_set,
     drop_capabilities,
     no_new_privileges,
     set_death_signal,
@@ -72,9 +73,10 @@ def _by_namespaces(channel: socket.socket, setup: Mapping[str, Any], view: View)
 
 
 def _by_landlock(channel: socket.socket, setup: Mapping[str, Any], view: View) -> None:
-    os.setsid()
     if os.geteuid() == 0 and _can_be_reached(view):
         _become(NOBODY)
+    elif os.geteuid() == 0:  # Python is installed where only root can read: root it stays, without its rights
+        os.chown(view.work, 0, 0)
     known = landlock.enter(view)
     _give_up_rights(setup["limits"])
     _say(channel, sealed=f"Landlock, version {known}")
@@ -101,6 +103,7 @@ def _say(channel: socket.socket, **words: str) -> None:
 def _become(user: int) -> None:
     """Be another user; only root can. In a namespace of users of its own it may be the only one there is."""
     if os.geteuid() == 0 and user:
+        drop_bounding_set()  # which only root can
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
@@ -143,7 +146,12 @@ def _be_process_one(runner: int) -> None:
 
 
 def _start_python(channel: socket.socket, setup: Mapping[str, Any], given: str, work: str) -> None:
-    os.set_inheritable(channel.fileno(), True)
-    os.chdir(work)
     program = [sys.executable, "-I", "-B", "-c", setup["bootstrap"], "run", str(channel.fileno()), given, work]
-    os.execve(sys.executable, program, {**setup["environment"], "HOME": work, "TMPDIR": work})
+    try:
+        os.set_inheritable(channel.fileno(), True)
+        os.chdir(work)
+        os.execve(sys.executable, program, {**setup["environment"], "HOME": work, "TMPDIR": work})
+    except OSError as error:  # the host has been told that all is well, and hears of the end
+        sys.stderr.write(f"Python cannot be started inside: {error}\n")
+        sys.stderr.flush()
+        os._exit(1)

@@ -1,8 +1,10 @@
 """The calls of the Linux kernel that Python has no function for."""
 
 import ctypes
+import errno
 import os
 import platform
+from contextlib import suppress
 from typing import Final
 
 __all__ = [
@@ -12,6 +14,7 @@ __all__ = [
     "CLONE_NEWPID",
     "CLONE_NEWUSER",
     "CLONE_NEWUTS",
+    "drop_bounding_set",
     "drop_capabilities",
     "mount",
     "no_new_privileges",
@@ -93,17 +96,21 @@ def set_death_signal(number: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, number)
 
 
-def drop_capabilities() -> None:
-    """Give up every capability, for good."""
+def drop_bounding_set() -> None:
+    """Let no program that is started from here ever get a capability; needs the right to."""
     for number in range(_LAST_CAPABILITY + 1):
         try:
             _prctl(_PR_CAPBSET_DROP, number)
-        except OSError:
-            break  # past the last one that this kernel knows, or not ours to drop: the set is empty below anyway
-    try:
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # past the last one that this kernel knows
+                raise
+            break
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, for good."""
+    with suppress(OSError):  # of an old kernel
         _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
-    except OSError:
-        pass
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     none = (ctypes.c_uint32 * 6)(0, 0, 0, 0, 0, 0)
     _checked(_libc.capset(header, none), "capset")
