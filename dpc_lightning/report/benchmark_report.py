@@ -9,6 +9,7 @@ from dpc_lightning.report.benchmark_data import BenchmarkData
 from dpc_lightning.report.benchmark_purchases import benchmark_purchases
 from dpc_lightning.report.class_section import class_section
 from dpc_lightning.report.curve_section import learning_curve_section
+from dpc_lightning.report.entry_section import entry_sections
 from dpc_lightning.report.gap_section import gap_section
 from dpc_lightning.report.noise_section import noise_section
 from dpc_lightning.report.page import Block, Page, Section, Text
@@ -37,6 +38,7 @@ def benchmark_page(data: BenchmarkData) -> Page:
         title=f"Benchmark {data.folder.absolute().name}",
         lead=lead,
         sections=(
+            *entry_sections(data.folder),
             Section("verdicts", "Verdicts", verdicts(data)),
             Section("missing", "What is missing", missing(data)),
             Section("curves", "Learning curves", learning_curve_section(data)),

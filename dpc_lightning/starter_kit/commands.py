@@ -4,7 +4,7 @@ import json
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from dpc_lightning.evaluation.jobs.benchmark import Options, run_benchmark
 from dpc_lightning.evaluation.jobs.judging import benchmark_of_purchases
 from dpc_lightning.process_lock import ProcessLock
 from dpc_lightning.starter_kit.entry import EntryRecord, run_entry
-from dpc_lightning.starter_kit.examples import example_path
+from dpc_lightning.starter_kit.examples import EXAMPLES, example_path
 from dpc_lightning.starter_kit.settings import EntrySettings
 
 __all__ = ["Started", "main"]
@@ -70,9 +70,7 @@ def main(argv: Sequence[str]) -> Started:
     except OSError as error:
         msg = f"Cannot make the folder {folder}: {error.strerror or error}."
         raise RunDirError(msg) from error
-    lock = ProcessLock(
-        folder / ".lock", name=f"Folder {folder}", way_out="One folder, one entry.", error=RunDirError
-    )
+    lock = ProcessLock(folder / ".lock", name=f"Folder {folder}", way_out="One folder, one entry.", error=RunDirError)
     try:
         config = _configuration(chosen, run_dir)
         write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
@@ -97,28 +95,36 @@ def main(argv: Sequence[str]) -> Started:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m dpc_lightning entry",
-        description="Run an entry of the Data Purchasing Challenge as it is, shut off from the hidden labels, and judge "
-        "what it buys beside none, random and all. docs/entry.md explains; docs/security.md says what is protected.",
+        description="Run an entry of the Data Purchasing Challenge as it is, shut off from the hidden labels, and "
+        "judge what it buys beside none, random and all. docs/entry.md explains, docs/security.md says what is kept.",
         usage="python -m dpc_lightning entry RUN_PY --run_dir DIR [options]",
     )
     parser.add_argument(
-        "entry", type=str, help="File with the class, for example path/to/run.py; or the name of an example: random, "
-        "one_shot_entropy, rounds_of_entropy, hard_class."
+        "entry",
+        type=str,
+        help=f"File with the class, for example path/to/run.py; or an example: {', '.join(EXAMPLES)}.",
     )
     parser.add_argument("--run_dir", type=str, required=True, help="Folder of the purchase and the judgements.")
     parser.add_argument(
-        "--config", "-c", type=str, default="quickstart",
+        "--config",
+        "-c",
+        type=str,
+        default="quickstart",
         help="Configuration of `fit` with the data, the budgets and the pipeline: a packaged name, or a file.",
     )
     parser.add_argument(
-        "--data.root", type=str | None, default=None,
+        "--data.root",
+        type=str | None,
+        default=None,
         help="Data root; null takes that of the configuration, but generates sheets anew, from a secret seed.",
     )
     parser.add_argument("--data.image_size", type=int | None, default=None, help="Side of the images in pixels.")
     parser.add_argument("--data.cache_dir", type=str | None, default=None, help="Folder of the decoded images.")
     parser.add_argument("--purchase.labels", type=int | None, default=None, help="Label budget.")
     parser.add_argument(
-        "--purchase.seconds", type=float | None, default=None,
+        "--purchase.seconds",
+        type=float | None,
+        default=None,
         help="Compute budget of the entry in seconds; null takes that of the configuration, which may have none.",
     )
     parser.add_class_arguments(EntrySettings, as_group=True)
@@ -130,11 +136,12 @@ def _configuration(chosen: Namespace, run_dir: Path) -> dict[str, Any]:
     """Give the configuration of `fit` with the data as the entry gets it; a second start takes that of the first."""
     name = chosen.config
     file = Path(name) if Path(name).is_file() else config_path(name.removeprefix("configs/"))
-    config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
+    loaded: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not isinstance(loaded, Mapping) or not isinstance(loaded.get("data"), Mapping):
         msg = f"Expected a configuration of `fit` with a group `data:` in {file}."
         raise ConfigError(msg)
-    data, purchase = config["data"], config.setdefault("purchase", {})
+    config: dict[str, Any] = {"purchase": {}, **loaded}
+    data, purchase = config["data"], config["purchase"]
     for key in ("image_size", "cache_dir"):
         if chosen.data[key] is not None:
             data[key] = chosen.data[key]
@@ -213,8 +220,8 @@ def _warn_of_guessable_seed(root: Path, console: Console) -> None:
     seed = json.loads(made.read_text(encoding="utf-8")).get("seed") if made.exists() else None
     if isinstance(seed, int) and seed < GUESSABLE:
         console.print(
-            f"[yellow]The sheets in {root} were generated from the seed {seed}: whoever knows or guesses it can compute "
-            "every label. Leave out --data.root to have sheets of a secret seed.[/yellow]"
+            f"[yellow]The sheets in {root} were generated from the seed {seed}: whoever knows or guesses it can "
+            "compute every label. Leave out --data.root to have sheets of a secret seed.[/yellow]"
         )
 
 

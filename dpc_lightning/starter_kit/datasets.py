@@ -1,7 +1,7 @@
 """The datasets that an entry is given: images as its transform wants them, labels where they are owned.
 
-Own choices, as the competition's kit is not documented: an image is a PIL image unless the host says `array`; a label is
-a `(C,)` uint8 array of 0 and 1; indices are those of the pool, from 0, as `idx` says.
+Own choices, as the competition's kit is not documented: an image is a PIL image unless the host says `array`; a label
+is a `(C,)` uint8 array of 0 and 1; indices are those of the pool, from 0, as `idx` says.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dpc_lightning.starter_kit.shop import Shop
+from dpc_lightning.starter_kit.shop import Shop, whole_number
 
 __all__ = ["EntryDataset", "LabelledDataset", "UnlabelledDataset"]
 
@@ -88,7 +88,8 @@ class LabelledDataset(EntryDataset):
         self.labels = labels
 
     def _label(self, index: int) -> NDArray[np.uint8]:
-        return self.labels[index]
+        label: NDArray[np.uint8] = self.labels[index]
+        return label
 
 
 class UnlabelledDataset(EntryDataset):
@@ -117,7 +118,8 @@ class UnlabelledDataset(EntryDataset):
             TypeError: if `index` is no whole number.
             OutOfTimeException: if the compute budget is used up.
         """
-        return self.purchase_labels([index])[0]
+        label: NDArray[np.uint8] = self.purchase_labels([index])[0]
+        return label
 
     def purchase_labels(self, indices: Iterable[object]) -> NDArray[np.uint8]:
         """Buy many labels at once, much faster (an own choice: the competition had the single call only).
@@ -128,10 +130,9 @@ class UnlabelledDataset(EntryDataset):
         Raises:
             Exception: as `purchase_label`.
         """
-        wanted = list(indices)
+        wanted = [whole_number(index) for index in indices]
         labels = self._shop.buy(wanted)
-        for index, label in zip(wanted, labels, strict=True):
-            self._bought[int(index)] = label  # type: ignore[call-overload]  a whole number, the shop has checked
+        self._bought.update(zip(wanted, labels, strict=True))
         return labels
 
     def _label(self, index: int) -> NDArray[np.uint8] | None:

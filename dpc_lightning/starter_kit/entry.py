@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from dpc_lightning.errors import EntryError
 from dpc_lightning.purchase.export import write_purchases
 from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.purchase.oracle import HiddenLabels
-from dpc_lightning.starter_kit.material import CodeFile, hand_out, list_code
+from dpc_lightning.starter_kit.material import CodeFile, hand_out, list_code, make_own
 from dpc_lightning.starter_kit.seal.launch import NOBODY
 from dpc_lightning.starter_kit.seal.process import Seal, SealedProcess
 from dpc_lightning.starter_kit.seal.syscalls import set_dumpable
@@ -96,6 +97,9 @@ def run_entry(
         EntryError: if it cannot be run: no such file, too much of it, no seal, or another entry in this folder.
         DpcError: if data or ledger are wrong.
     """
+    if sys.platform != "linux":
+        msg = f"UNSEALED: an entry is run on Linux only, for {sys.platform} cannot shut it off. Run it in a container."
+        raise EntryError(msg)
     code = list_code(entry, settings.code_mb)
     asked = _digest(code, entry.name, settings, labels, seconds, data)
     found = _read_record(folder, asked)
@@ -105,8 +109,8 @@ def run_entry(
     hidden = data.hidden_labels()
     if hidden is None:
         msg = (
-            f"Expected the pool's labels in {data.root / 'unlabelled' / 'labels.csv'}: an entry is run where all labels "
-            "are known to its host."
+            f"Expected the pool's labels in {data.root / 'unlabelled' / 'labels.csv'}: an entry is run where all "
+            "labels are known to its host."
         )
         raise EntryError(msg)
     oracle.attach(hidden)
@@ -124,7 +128,7 @@ def run_entry(
             text = "The host was ended while the entry ran; an entry cannot go on, and what it had bought counts."
             ending, seal = Ending("gone", text), _noted_seal(ledger)
         else:
-            with _material(entry, code, data, disguised=disguised, share=not settings.allow_unsealed) as given:
+            with _material(entry, code, data, disguised=disguised) as given:
                 process = _sealed(given, folder, settings, hide=(data.root, data.cache_dir, folder))
                 try:
                     seal = process.seal
@@ -172,7 +176,8 @@ def _serve(  # noqa: PLR0917  all parts of it
     }
     with suppress(ConnectionError):  # it is gone already, as the server will find
         process.channel.send(json.dumps(setup).encode())
-    ending = PurchaseServer(process.channel, ledger, seconds, settings.grace, on_progress).serve()
+    server = PurchaseServer(process.channel, ledger, seconds=seconds, grace=settings.grace, on_progress=on_progress)
+    ending = server.serve()
     return replace(ending, text=f"Its process {process.how_it_ended()}.") if ending.how == "gone" else ending
 
 
@@ -195,6 +200,8 @@ def _sealed(given: Path, folder: Path, settings: EntrySettings, hide: tuple[Path
     for seal in ways:
         if seal == "none" and not settings.allow_unsealed:
             break
+        if seal != "namespaces":
+            make_own(given / "given" / "pool.npy")
         try:
             return SealedProcess(
                 RUNNER,
@@ -203,7 +210,9 @@ def _sealed(given: Path, folder: Path, settings: EntrySettings, hide: tuple[Path
                 memory=int(settings.memory_gb * 2**30),
                 processes=settings.processes,
                 log=folder / "log.txt",
-                environment={"OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"]} if "OMP_NUM_THREADS" in os.environ else {},
+                environment={"OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"]}
+                if "OMP_NUM_THREADS" in os.environ
+                else {},
                 cuda=any("nvidia" in device for device in view.devices),
             )
         except EntryError as error:
@@ -216,10 +225,8 @@ def _sealed(given: Path, folder: Path, settings: EntrySettings, hide: tuple[Path
 
 
 @contextmanager
-def _material(
-    entry: Path, code: tuple[CodeFile, ...], data: PurchaseDataModule, *, disguised: bool, share: bool
-) -> Iterator[Path]:
-    """A folder outside of everything that is hidden, which goes when the entry has ended; this process is closed too."""
+def _material(entry: Path, code: tuple[CodeFile, ...], data: PurchaseDataModule, *, disguised: bool) -> Iterator[Path]:
+    """Give a folder outside of everything that is hidden, which goes when the entry has ended."""
     folder = Path(tempfile.mkdtemp(prefix="dpc-entry-"))
     try:
         folder.chmod(0o711)
@@ -228,7 +235,7 @@ def _material(
         if os.geteuid() == 0:
             os.chown(folder / "work", NOBODY, NOBODY)
         noise = secrets.randbits(63) if disguised else None
-        hand_out(entry, code, data, folder / "given", noise=noise, share=share)
+        hand_out(entry, code, data, folder / "given", noise)
         set_dumpable(dumpable=False)
         yield folder
     finally:
@@ -265,8 +272,8 @@ def _read_record(folder: Path, asked: str) -> EntryRecord | None:
         raise EntryError(msg) from error
     if record.asked != asked:
         msg = (
-            f"{folder} holds the run of {record.entry}, of other files, budgets, settings or data. An entry is run once "
-            "a folder: name another --run_dir."
+            f"{folder} holds the run of {record.entry}, of other files, budgets, settings or data. An entry is run "
+            "once a folder: name another --run_dir."
         )
         raise EntryError(msg)
     return record

@@ -14,7 +14,7 @@ from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.data.image_store import ImageStore
 from dpc_lightning.errors import EntryError
 
-__all__ = ["CodeFile", "hand_out", "list_code"]
+__all__ = ["CodeFile", "hand_out", "list_code", "make_own"]
 
 IGNORED: Final = {"__pycache__", ".git", ".venv", ".ipynb_checkpoints"}
 
@@ -68,7 +68,7 @@ def list_code(entry: Path, most_mb: float) -> tuple[CodeFile, ...]:
             largest = max([*found, CodeFile(name, size, "")], key=lambda each: each.size)
             msg = (
                 f"The files beside {entry.name} are more than the {most_mb:g} MB that an entry may bring (the largest "
-                f"so far: {largest.name}, {largest.size / 1e6:.1f} MB). Own weights are not allowed in the competition; "
+                f"so far: {largest.name}, {largest.size / 1e6:.1f} MB). Own weights are not allowed; "
                 "keep the entry in a folder of its own, or allow more by --code_mb."
             )
             raise EntryError(msg)
@@ -76,8 +76,8 @@ def list_code(entry: Path, most_mb: float) -> tuple[CodeFile, ...]:
     return tuple(sorted(found, key=lambda each: each.name))
 
 
-def hand_out(  # noqa: PLR0913  all that it hands out
-    entry: Path, code: tuple[CodeFile, ...], data: PurchaseDataModule, folder: Path, *, noise: int | None, share: bool
+def hand_out(
+    entry: Path, code: tuple[CodeFile, ...], data: PurchaseDataModule, folder: Path, noise: int | None
 ) -> None:
     """Fill the folder that an entry's process reads.
 
@@ -88,7 +88,6 @@ def hand_out(  # noqa: PLR0913  all that it hands out
         folder: an empty folder outside of every run and data folder.
         noise: secret seed of a disguise by which one in eight values of every image of the pool is off by one; None
             hands out the images as they are.
-        share: whether the decoded pool may be shared by a link in place of a copy; not where it could be written.
     """
     for each in code:
         target = folder / "code" / each.name
@@ -101,11 +100,20 @@ def hand_out(  # noqa: PLR0913  all that it hands out
     store = data.pool_store
     if noise is not None:
         _disguise(store, folder / "pool.npy", noise)
-    elif not (share and _linked(store.file, folder / "pool.npy")):
+    elif not _linked(store.file, folder / "pool.npy"):
         shutil.copyfile(store.file, folder / "pool.npy")
     for path in [folder, *folder.rglob("*")]:
         if path.is_dir() or path.stat().st_nlink == 1:
             path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def make_own(file: Path) -> None:
+    """Put a copy in the place of a file that is shared with another name, where it could be harmed through this one."""
+    if file.stat().st_nlink > 1:
+        draft = file.with_suffix(".part")
+        shutil.copyfile(file, draft)
+        draft.replace(file)
+        file.chmod(0o644)
 
 
 def _files(folder: Path) -> Iterator[Path]:

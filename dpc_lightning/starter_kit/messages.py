@@ -8,9 +8,9 @@ import json
 import math
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +115,7 @@ def most_indices(classes: int) -> int:
     return min(16_000, (LONGEST - 64) // max(classes, 1))
 
 
-def pack(message: Request | Response) -> bytes:
+def pack(message: Request | Response) -> bytes:  # noqa: PLR0911  one return a form
     """Write a message.
 
     Example:
@@ -147,28 +147,8 @@ def request(packet: bytes) -> Request:
     Raises:
         MessageError: if it is not a request, to the last byte.
     """
-    kind, body = packet[:1], packet[1:]
-    if kind == b"B":
-        if len(body) % 8 or not body:
-            _refuse("whole 8-byte indices, at least one", packet)
-        return Buy(np.frombuffer(body, dtype="<i8").astype(np.int64))
-    if kind == b"R" and not body:
-        return Ready()
-    if kind == b"T":
-        return Time(_double(packet))
-    if kind == b"P":
-        share = _double(packet)
-        if not 0 <= share <= 1:
-            _refuse("a progress from 0 to 1", packet)
-        return Progress(share)
-    if kind == b"D" and len(body) == 8:
-        return Done(int(struct.unpack("<q", body)[0]))
-    if kind == b"F":
-        said = _json(packet)
-        if set(said) != {"phase", "text"} or not all(isinstance(value, str) for value in said.values()):
-            _refuse("a phase and a text", packet)
-        return Failed(said["phase"][:100], said["text"][-LONGEST_TEXT:])
-    return _refuse("a known kind of message", packet)
+    read = _REQUESTS.get(packet[:1])
+    return read(packet) if read is not None else _refuse("a known kind of message", packet)
 
 
 def response(packet: bytes, classes: int) -> Response:
@@ -191,6 +171,48 @@ def response(packet: bytes, classes: int) -> Response:
     if kind == b"X":
         return Refused(**_json(packet))
     return _refuse("a known kind of answer", packet)
+
+
+def _ready(packet: bytes) -> Ready:
+    return Ready() if len(packet) == 1 else _refuse("nothing more", packet)
+
+
+def _buy(packet: bytes) -> Buy:
+    if len(packet) % 8 != 1 or len(packet) == 1:
+        _refuse("whole 8-byte indices, at least one", packet)
+    return Buy(np.frombuffer(packet, dtype="<i8", offset=1).astype(np.int64))
+
+
+def _time(packet: bytes) -> Time:
+    return Time(_double(packet))
+
+
+def _progress(packet: bytes) -> Progress:
+    share = _double(packet)
+    return Progress(share) if 0 <= share <= 1 else _refuse("a progress from 0 to 1", packet)
+
+
+def _done(packet: bytes) -> Done:
+    if len(packet) != 9:
+        _refuse("one 8-byte number", packet)
+    return Done(int(struct.unpack("<q", packet[1:])[0]))
+
+
+def _failed(packet: bytes) -> Failed:
+    said = _json(packet)
+    if set(said) != {"phase", "text"} or not all(isinstance(value, str) for value in said.values()):
+        _refuse("a phase and a text", packet)
+    return Failed(_shown(said["phase"][:100]), _shown(said["text"][-LONGEST_TEXT:]))
+
+
+_REQUESTS: Final[Mapping[bytes, Callable[[bytes], Request]]] = {
+    b"R": _ready,
+    b"B": _buy,
+    b"T": _time,
+    b"P": _progress,
+    b"D": _done,
+    b"F": _failed,
+}
 
 
 def receive(channel: socket.socket, room: bytearray) -> bytes:
@@ -221,10 +243,15 @@ def _json(packet: bytes) -> dict[str, Any]:
     try:
         found = json.loads(packet[1:].decode())
     except (ValueError, RecursionError):
-        return _refuse("JSON", packet)
+        _refuse("JSON", packet)
     if not isinstance(found, dict):
-        return _refuse("a JSON object", packet)
+        _refuse("a JSON object", packet)
     return found
+
+
+def _shown(text: str) -> str:
+    """Leave out what would steer a terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def _double(packet: bytes) -> float:
@@ -236,7 +263,7 @@ def _double(packet: bytes) -> float:
     return float(value)
 
 
-def _refuse(expected: str, packet: bytes) -> Any:  # noqa: ANN401  it never returns
+def _refuse(expected: str, packet: bytes) -> NoReturn:
     shown = bytes(packet[:20])
     msg = f"Expected {expected}, but a message of {len(packet)} bytes came that begins {shown!r}."
     raise MessageError(msg)

@@ -1,6 +1,7 @@
 """Drives an entry through its phases, in the process that holds no label but those bought."""
 
 import importlib.util
+import io
 import json
 import os
 import random
@@ -36,6 +37,9 @@ def start(handle: int, given: str, work: str) -> None:
         given: folder with `code/`, `pool.npy`, `training.npy` and `training_labels.npy`.
         work: folder of this process; the entry's files are copied into it, and it is the current one.
     """
+    for stream in (sys.stdout, sys.stderr):  # what was printed stays, however the process ends
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
     channel = socket.socket(fileno=handle)
     _run(channel, json.loads(receive(channel, bytearray(LONGEST + 1))), Path(given), Path(work))
 
@@ -60,7 +64,7 @@ def _run(channel: socket.socket, setup: Mapping[str, Any], given: Path, work: Pa
             "training_dataset": LabelledDataset(training, labels, setup["images"]),
             "purchase_budget": setup["budget"],
             "compute_budget": None,
-            "register_progress": lambda progress=0.0, *_, **__: bool(shop.tell(progress)),
+            "register_progress": shop.tell,
         }
         for phase in ("pre_training_phase", "save_checkpoint", "load_checkpoint", "purchase_phase"):
             if phase == "purchase_phase" or hasattr(run, phase):
@@ -111,5 +115,5 @@ def _count(returned: object) -> int:
     """Say how many indices the last phase gave back; purchases are what the ledger holds, whatever this is."""
     try:
         return len(returned)  # type: ignore[arg-type]
-    except Exception:  # noqa: BLE001  an entry may return anything
+    except BaseException:  # noqa: BLE001  an entry may return anything
         return -1

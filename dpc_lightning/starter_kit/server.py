@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -78,6 +79,7 @@ class PurchaseServer:
         self,
         channel: socket.socket,
         ledger: Ledger,
+        *,
         seconds: float | None,
         grace: float,
         on_progress: Callable[[float, int], object] = lambda share, bought: None,  # noqa: ARG005
@@ -92,6 +94,7 @@ class PurchaseServer:
         self._began: float | None = None
         self._share = 0.0
         self._shown = 0.0
+        self._resets = 0
         self._room = bytearray(LONGEST + 1)
         self._most = most_indices(len(ledger.classes))
 
@@ -109,22 +112,24 @@ class PurchaseServer:
             if self._left() < -self._grace:
                 return self._ending("out of time", f"It was ended {self._grace:g} seconds after its time was up.")
             try:
-                packet = receive(self._channel, self._room)
-            except TimeoutError:
-                continue
+                packet = self._hear()
+                if packet is None:
+                    continue
+                ending = self._heed(request(packet)) if packet else self._ending("gone", "")
             except MessageError as error:
                 return self._ending("malformed", str(error))
-            except ConnectionError:
-                packet = b""
-            if not packet:
-                return self._ending("gone", "")
-            try:
-                said = request(packet)
-            except MessageError as error:
-                return self._ending("malformed", str(error))
-            ending = self._heed(said)
             if ending is not None:
                 return ending
+
+    def _hear(self) -> bytes | None:
+        """Take one message: nothing if the entry is gone, None if it has said nothing for a while."""
+        try:
+            return receive(self._channel, self._room)
+        except TimeoutError:
+            return None
+        except ConnectionError:
+            self._resets += 1  # it left with answers unread; what it had said before can still be heard
+            return None if self._resets == 1 else b""
 
     def _heed(self, said: Request) -> Ending | None:
         match said:
@@ -160,10 +165,8 @@ class PurchaseServer:
 
     def _answer(self, message: Response) -> None:
         """Send an answer; an entry that does not take it is not waited for."""
-        try:
+        with suppress(TimeoutError, ConnectionError):
             self._channel.send(pack(message))
-        except (TimeoutError, ConnectionError):
-            pass
 
     def _show(self) -> None:
         if self._clock() - self._shown > SHOWN_EVERY:

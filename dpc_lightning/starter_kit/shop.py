@@ -1,5 +1,6 @@
 """Where an entry's process buys labels: its end of the channel to the host."""
 
+import math
 import operator
 import os
 import socket
@@ -24,7 +25,7 @@ from dpc_lightning.starter_kit.messages import (
     response,
 )
 
-__all__ = ["Shop"]
+__all__ = ["Shop", "whole_number"]
 
 EXCEPTIONS = {"budget": OutOfBudgetException, "time": OutOfTimeException, "index": IndexError}
 
@@ -60,7 +61,7 @@ class Shop:
                 than one message holds: that buys message by message.
             OutOfTimeException: if the compute budget is used up.
         """
-        wanted = np.array([_whole(index) for index in indices], dtype=np.int64)
+        wanted = np.array([whole_number(index) for index in indices], dtype=np.int64)
         step = most_indices(self._classes)
         parts = [self._buy(wanted[start : start + step]) for start in range(0, len(wanted), step)]
         return np.concatenate(parts) if parts else np.zeros((0, self._classes), dtype=np.uint8)
@@ -70,15 +71,20 @@ class Shop:
         answer = self._ask(pack(Time()))
         return answer.seconds if isinstance(answer, Time) else 0.0
 
-    def tell(self, share: float) -> None:
-        """Tell the host how far the entry is, from 0 to 1; anything else is cut off."""
+    def tell(self, progress: object = 0.0) -> bool:
+        """Tell the host how far the entry is, from 0 to 1; what is no such number is let pass.
+
+        Returns:
+            False, as the competition's default did.
+        """
         try:
-            share = min(max(float(share), 0.0), 1.0)
+            share = min(max(float(progress), 0.0), 1.0)  # type: ignore[arg-type]  # what is no number raises
         except (TypeError, ValueError):
-            return
-        if share == share and self._process == os.getpid():  # noqa: PLR0124  NaN is no progress
+            return False
+        if not math.isnan(share) and self._process == os.getpid():
             with self._lock:
                 self._channel.send(pack(Progress(share)))
+        return False
 
     def _buy(self, wanted: NDArray[np.int64]) -> NDArray[np.uint8]:
         answer = self._ask(pack(Buy(wanted)))
@@ -102,11 +108,21 @@ class Shop:
         return response(answer, self._classes)
 
 
-def _whole(index: object) -> int:
+def whole_number(index: object) -> int:
+    """Take what is a whole number, a NumPy integer too.
+
+    Raises:
+        TypeError: if it is none, or a bool.
+        IndexError: if it is far beyond any pool.
+
+    Example:
+        >>> whole_number(np.int8(3))
+        3
+    """
     if isinstance(index, bool | np.bool_):
         msg = f"Expected a whole number as an index, but got {index!r}."
         raise TypeError(msg)
-    number = operator.index(index)  # type: ignore[arg-type]  it raises TypeError for what is no whole number
+    number = operator.index(index)  # type: ignore[arg-type]  # it raises for what is none
     if not -(2**63) <= number < 2**63:
         msg = f"Expected an index of the pool, but got {str(number)[:40]}."
         raise IndexError(msg)

@@ -1,4 +1,4 @@
-"""A control group for a process and all its children: bounds of memory and of their number, and an end for all at once."""
+"""A control group for a process and all its children: bounds of memory and number, and an end for all at once."""
 
 import os
 import secrets

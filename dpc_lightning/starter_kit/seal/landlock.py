@@ -5,6 +5,7 @@ Source: https://docs.kernel.org/userspace-api/landlock.html (access rights by ve
 
 import ctypes
 import os
+from pathlib import Path
 from typing import Final
 
 from dpc_lightning.starter_kit.seal.syscalls import no_new_privileges, syscall
@@ -76,9 +77,10 @@ def _allow(rules: int, path: str, rights: int) -> None:
     except FileNotFoundError:
         return
     try:
-        if not os.path.isdir(path):
+        if not Path(path).is_dir():
             rights &= _OF_FILES
-        rule = (ctypes.c_char * 12)(*(rights.to_bytes(8, "little") + place.to_bytes(4, "little")))
+        packed = rights.to_bytes(8, "little") + place.to_bytes(4, "little")
+        rule = ctypes.create_string_buffer(packed, len(packed))
         syscall(_ADD_RULE, rules, _PATH_BENEATH, ctypes.cast(rule, ctypes.c_void_p), 0)
     finally:
         os.close(place)

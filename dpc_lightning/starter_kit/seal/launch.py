@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from dpc_lightning.starter_kit.seal import landlock, namespaces
@@ -55,7 +56,7 @@ def _by_namespaces(channel: socket.socket, setup: Mapping[str, Any], view: View)
     if inside:
         channel.close()
         _, status = os.waitpid(inside, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0x7F)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
     set_death_signal(signal.SIGKILL)
     try:
         namespaces.mount_proc()
@@ -112,13 +113,9 @@ def _become(user: int) -> None:
 
 def _can_be_reached(view: View) -> bool:
     """Say whether a stranger can read the files of the view, as Landlock shows them where they are."""
-    for path in (*view.readable, view.given, view.work):
-        folder = path
-        while folder != "/":
-            if not os.stat(folder).st_mode & 0o001 and os.path.isdir(folder):
-                return False
-            folder = os.path.dirname(folder)
-    return os.stat(view.work).st_uid == NOBODY
+    shown = [Path(each) for each in (*view.readable, view.given, view.work)]
+    folders = {folder for path in shown for folder in path.parents}
+    return all(folder.stat().st_mode & 0o001 for folder in folders)
 
 
 def _give_up_rights(limits: Mapping[str, int]) -> None:
@@ -148,9 +145,9 @@ def _be_process_one(runner: int) -> None:
 def _start_python(channel: socket.socket, setup: Mapping[str, Any], given: str, work: str) -> None:
     program = [sys.executable, "-I", "-B", "-c", setup["bootstrap"], "run", str(channel.fileno()), given, work]
     try:
-        os.set_inheritable(channel.fileno(), True)
+        os.set_inheritable(channel.fileno(), True)  # noqa: FBT003
         os.chdir(work)
-        os.execve(sys.executable, program, {**setup["environment"], "HOME": work, "TMPDIR": work})
+        os.execve(sys.executable, program, {**setup["environment"], "HOME": work, "TMPDIR": work})  # noqa: S606
     except OSError as error:  # the host has been told that all is well, and hears of the end
         sys.stderr.write(f"Python cannot be started inside: {error}\n")
         sys.stderr.flush()

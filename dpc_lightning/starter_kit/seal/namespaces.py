@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import stat
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -29,6 +28,9 @@ GIVEN: Final = "/given"
 
 WORK: Final = "/tmp"  # noqa: S108  of a file system of its own
 """The folder that it may write."""
+
+SHARED: Final = "/dev/shm"  # noqa: S108  likewise
+"""Memory that processes share, as data loaders do."""
 
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
@@ -57,26 +59,25 @@ def enter(view: View, user: int) -> None:
         Path("/proc/self/gid_map").write_text(f"{own_group} {own_group} 1", encoding="ascii")
         user = own_user
     mount("none", "/", None, _REC | _PRIVATE)
-    root = tempfile.mkdtemp(prefix="sealed-")
-    mount("sealed", root, "tmpfs", _NOSUID | _NODEV, "mode=0755,size=16m")
+    root = Path(tempfile.mkdtemp(prefix="sealed-"))
+    mount("sealed", str(root), "tmpfs", _NOSUID | _NODEV, "mode=0755,size=16m")
     for path in view.readable:
-        _show(path, root, path)
-    for folder in ("/dev", "/proc", WORK):
-        os.makedirs(root + folder, exist_ok=True)
-    _writable(root + WORK, view.work_mb, user)
+        _show(Path(path), _within(root, path))
+    _within(root, "/proc").mkdir()
+    for folder in (WORK, SHARED):
+        _writable(_within(root, folder), view.work_mb, user)
     for device in (*DEVICES, *view.devices):
-        if os.path.exists(device):
-            _touch(root + device)
-            mount(device, root + device, None, _BIND)
-    os.makedirs(root + "/dev/shm", exist_ok=True)  # noqa: S108
-    _writable(root + "/dev/shm", view.work_mb, user)  # noqa: S108
-    os.symlink("/proc/self/fd", root + "/dev/fd")
-    _show(view.given, root, GIVEN)
-    os.makedirs(root + "/.old")
-    pivot_root(root, root + "/.old")
+        if Path(device).exists():
+            place = _within(root, device)
+            _touch(place)
+            mount(device, str(place), None, _BIND)
+    _within(root, "/dev/fd").symlink_to("/proc/self/fd")
+    _show(Path(view.given), _within(root, GIVEN))
+    (root / ".old").mkdir()
+    pivot_root(str(root), str(root / ".old"))
     os.chdir("/")
     umount("/.old")
-    os.rmdir("/.old")
+    Path("/.old").rmdir()
     mount("sealed", "/", None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
 
 
@@ -85,34 +86,38 @@ def mount_proc() -> None:
     mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
 
 
-def _show(source: str, root: str, target: str) -> None:
+def _within(root: Path, path: str) -> Path:
+    return root / path.lstrip("/")
+
+
+def _show(source: Path, place: Path) -> None:
     """Make a file or folder appear read-only, with all that is mounted in it."""
-    place = root + target
-    if os.path.islink(source):
-        if not os.path.lexists(place):
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            os.symlink(os.readlink(source), place)
+    if source.is_symlink():
+        if not place.is_symlink() and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(source.readlink())
         return
-    if stat.S_ISDIR(os.stat(source).st_mode):
-        os.makedirs(place, exist_ok=True)
+    if source.is_dir():
+        place.mkdir(parents=True, exist_ok=True)
     else:
         _touch(place)
-    mount(source, place, None, _BIND | _REC)
+    mount(str(source), str(place), None, _BIND | _REC)
     attributes = (ctypes.c_uint64 * 4)(_RDONLY | _NOSUID | _NODEV, 0, 0, 0)  # MOUNT_ATTR_* have the same values
     syscall(
         _MOUNT_SETATTR,
         _AT_FDCWD,
-        place.encode(),
+        str(place).encode(),
         _AT_RECURSIVE,
         ctypes.cast(attributes, ctypes.c_void_p),
         ctypes.sizeof(attributes),
     )
 
 
-def _touch(place: str) -> None:
-    os.makedirs(os.path.dirname(place), exist_ok=True)
-    os.close(os.open(place, os.O_CREAT | os.O_WRONLY, 0o644))
+def _touch(place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.touch(0o644)
 
 
-def _writable(place: str, megabytes: int, user: int) -> None:
-    mount("work", place, "tmpfs", _NOSUID | _NODEV, f"mode=0700,uid={user},size={megabytes}m,nr_inodes=100k")
+def _writable(place: Path, megabytes: int, user: int) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    mount("work", str(place), "tmpfs", _NOSUID | _NODEV, f"mode=0700,uid={user},size={megabytes}m,nr_inodes=100k")

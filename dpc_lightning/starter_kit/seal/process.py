@@ -89,7 +89,7 @@ class SealedProcess:
         folder = Path(dpc_lightning.__file__).parent
         code = BOOTSTRAP.format(init=str(folder / "__init__.py"), folder=str(folder), module=module)
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  our own program
+            self._process = subprocess.Popen(
                 [sys.executable, "-I", "-B", "-c", code, "launch", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
