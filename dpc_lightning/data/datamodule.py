@@ -25,7 +25,6 @@ from dpc_lightning.data.datasets import (
     UnlabelledDataset,
 )
 from dpc_lightning.data.decoding import Pixels
-from dpc_lightning.data.image_store import ImageStore
 from dpc_lightning.data.loaders import ResumableLoader, shard_loader
 from dpc_lightning.data.manifest import Manifest, read_hidden_labels
 from dpc_lightning.data.samplers import EpochBatches, ShardBatches
@@ -190,11 +189,6 @@ class PurchaseDataModule(pl.LightningDataModule):
     def pool(self) -> Manifest:
         """The names of all unlabelled images, bought or not; a row is an index."""
         return self._opened().pool
-
-    @property
-    def pool_store(self) -> ImageStore:
-        """The decoded images of the whole pool, bought or not, by index."""
-        return self._opened().pool_store
 
     @property
     def cursor(self) -> int:

@@ -76,6 +76,7 @@ class Ledger(LedgerView):
         self._labels: dict[int, str | None] = {}
         self._waiting: dict[int, tuple[int, int]] = {}  # number and round of what is charged and not answered
         self._seq, self._head = 0, ""
+        self._version: int | None = None
         self._settings = settings
         self._sleep = sleep
 
@@ -152,6 +153,11 @@ class Ledger(LedgerView):
         return LedgerView(path)
 
     @property
+    def budget(self) -> int:
+        """The label budget."""
+        return self._settings.budget
+
+    @property
     def rows(self) -> int:
         """Labels charged so far."""
         return len(self._labels)
@@ -200,7 +206,7 @@ class Ledger(LedgerView):
             raise LedgerError(msg)
         noted = checked_scores(scores, len(wanted))
         new = [(index, score) for index, score in zip(wanted, noted, strict=True) if index not in self._labels]
-        left = max(0, self._settings.budget - self.rows)
+        left = self.left
         if len(new) > left:
             msg = (
                 f"Expected at most {left} new labels (budget {self.budget}, bought {self.rows}), but {len(new)} were "
@@ -312,8 +318,9 @@ class Ledger(LedgerView):
         size, budget = self._settings.pool_size, self._settings.budget
         if size > known_pool(self)["pool_size"]:
             self._record("pool", {"pool_size": size, "fingerprint": fingerprint(size)})
-        if budget != self.budget:
-            self._record("budget", {"before": self.budget, "budget": budget})
+        before = super().budget
+        if budget != before:
+            self._record("budget", {"before": before, "budget": budget})
 
     def _charge(self, new: list[tuple[int, float | None]], round_number: int) -> None:
         with self._transaction():
@@ -381,7 +388,9 @@ class Ledger(LedgerView):
     def _check_file(self) -> None:
         """Make sure that the file is still the one that was opened, and that nobody else has written it since."""
         moved = not self._connection.is_at(self.path)
-        if moved or (self._seq and self._stored_head() != self._head):
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()  # changes by other connections' commits
+        if moved or (self._seq and version != self._version and self._stored_head() != self._head):
             what = "moved, deleted or replaced" if moved else "written by something else"
             msg = f"Ledger {self.path} was {what} since this process opened it; nothing more is written. "
             raise LedgerError(msg + "Put back the file that belongs here and start again. One run folder, one run.")
+        self._version = version

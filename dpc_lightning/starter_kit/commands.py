@@ -1,5 +1,6 @@
 """`python -m dpc_lightning entry path/to/run.py`."""
 
+import inspect
 import json
 import secrets
 import sys
@@ -9,19 +10,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dpc_lightning.atomic import write_text
 from dpc_lightning.configs import config_path
-from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.errors import ConfigError, EntryError, RunDirError
 from dpc_lightning.evaluation.jobs.benchmark import Options, run_benchmark
 from dpc_lightning.evaluation.jobs.judging import benchmark_of_purchases
 from dpc_lightning.process_lock import ProcessLock
 from dpc_lightning.starter_kit.entry import EntryRecord, run_entry
 from dpc_lightning.starter_kit.examples import EXAMPLES, example_path
+from dpc_lightning.starter_kit.hosted_data import HostedData, open_data
 from dpc_lightning.starter_kit.settings import EntrySettings
 
 __all__ = ["Started", "main"]
@@ -180,9 +181,8 @@ def _run(
     if seconds is not None and not 0 < seconds < float("inf"):
         msg = f"Expected `purchase.seconds` to be a positive number or null, but got {seconds!r}."
         raise ConfigError(msg)
-    data = _data(config["data"])
-    data.prepare_data()
-    data.setup()
+    seed = config.get("seed_everything")
+    data = _data(config["data"], seed if isinstance(seed, int) else 0)
     _warn_of_guessable_seed(data.root, console)
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
@@ -194,18 +194,17 @@ def _run(
         return run_entry(entry, data, folder, settings, labels=labels, seconds=seconds, on_progress=show)
 
 
-def _data(section: Mapping[str, Any]) -> PurchaseDataModule:
+def _data(section: Mapping[str, Any], seed: int) -> HostedData:
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(PurchaseDataModule, "data")
+    parser.add_function_arguments(open_data, "data")
+    known = inspect.signature(open_data).parameters  # how batches are loaded is not the host's business
+    wanted = {"seed": seed} | {name: value for name, value in section.items() if name in known}
     try:
-        made = parser.instantiate(parser.parse_object({"data": dict(section)}))
-    except Exception as error:
-        if isinstance(error, ConfigError):
-            raise
+        made = parser.instantiate(parser.parse_object({"data": wanted}))
+    except ArgumentError as error:
         msg = f"The group `data:` is refused: {error}"
         raise ConfigError(msg) from error
-    data: PurchaseDataModule = made.data
-    return data
+    return open_data(**made.data.as_dict())
 
 
 def _own_pipeline(config: Mapping[str, Any], folder: Path) -> str:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from dpc_lightning.atomic import write_text
-from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.errors import EntryError
 from dpc_lightning.purchase.export import write_purchases
 from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.purchase.oracle import HiddenLabels
+from dpc_lightning.starter_kit.hosted_data import HostedData
 from dpc_lightning.starter_kit.material import CodeFile, hand_out, list_code, make_own
 from dpc_lightning.starter_kit.seal.launch import NOBODY
 from dpc_lightning.starter_kit.seal.process import Seal, SealedProcess
@@ -71,7 +71,7 @@ class EntryRecord:
 
 def run_entry(
     entry: Path,
-    data: PurchaseDataModule,
+    data: HostedData,
     folder: Path,
     settings: EntrySettings,
     *,
@@ -83,7 +83,7 @@ def run_entry(
 
     Args:
         entry: the file with the class.
-        data: the data, set up; its root has the hidden labels.
+        data: the data; its root has the hidden labels.
         folder: gets `ledger.sqlite`, `purchases.csv`, `log.txt` and at last `entry.json`; it exists.
         settings: how it is run.
         labels: label budget.
@@ -106,22 +106,15 @@ def run_entry(
     if found is not None:
         return found
     oracle = HiddenLabels()
-    hidden = data.hidden_labels()
-    if hidden is None:
-        msg = (
-            f"Expected the pool's labels in {data.root / 'unlabelled' / 'labels.csv'}: an entry is run where all "
-            "labels are known to its host."
-        )
-        raise EntryError(msg)
-    oracle.attach(hidden)
+    oracle.attach(data.hidden_labels())
     disguised = settings.disguise if settings.disguise is not None else (data.root / "deeppcb.json").exists()
     with Ledger.open(
         folder / LEDGER,
         oracle=oracle,
         budget=labels,
-        pool_size=len(data.pool),
-        classes=data.classes,
-        pool_fingerprint=data.pool.fingerprint,
+        pool_size=len(data.splits.pool),
+        classes=data.splits.classes,
+        pool_fingerprint=data.splits.pool.fingerprint,
     ) as ledger:
         began_before = bool(ledger.events("entry"))
         if began_before:
@@ -137,7 +130,7 @@ def run_entry(
                 finally:
                     process.end()
         ledger.settle()
-        write_purchases(folder / "purchases.csv", ledger.purchases(), data.pool.images, data.classes)
+        write_purchases(folder / "purchases.csv", ledger.purchases(), data.splits.pool.images, data.splits.classes)
         record = EntryRecord(
             entry=entry.name,
             how="interrupted" if began_before else ending.how,
@@ -160,7 +153,7 @@ def run_entry(
 def _serve(  # noqa: PLR0917  all parts of it
     process: SealedProcess,
     ledger: Ledger,
-    data: PurchaseDataModule,
+    data: HostedData,
     entry: Path,
     settings: EntrySettings,
     seconds: float | None,
@@ -169,7 +162,7 @@ def _serve(  # noqa: PLR0917  all parts of it
     setup = {
         "file": entry.name,
         "class": settings.class_name,
-        "classes": list(data.classes),
+        "classes": list(data.splits.classes),
         "images": settings.images,
         "seed": settings.seed,
         "budget": ledger.budget,
@@ -225,7 +218,7 @@ def _sealed(given: Path, folder: Path, settings: EntrySettings, hide: tuple[Path
 
 
 @contextmanager
-def _material(entry: Path, code: tuple[CodeFile, ...], data: PurchaseDataModule, *, disguised: bool) -> Iterator[Path]:
+def _material(entry: Path, code: tuple[CodeFile, ...], data: HostedData, *, disguised: bool) -> Iterator[Path]:
     """Give a folder outside of everything that is hidden, which goes when the entry has ended."""
     folder = Path(tempfile.mkdtemp(prefix="dpc-entry-"))
     try:
@@ -235,7 +228,7 @@ def _material(entry: Path, code: tuple[CodeFile, ...], data: PurchaseDataModule,
         if os.geteuid() == 0:
             os.chown(folder / "work", NOBODY, NOBODY)
         noise = secrets.randbits(63) if disguised else None
-        hand_out(entry, code, data, folder / "given", noise)
+        hand_out(entry, code, data.splits, folder / "given", noise)
         set_dumpable(dumpable=False)
         yield folder
     finally:
@@ -253,10 +246,10 @@ def _digest(  # noqa: PLR0917  all that it depends on
     settings: EntrySettings,
     labels: int,
     seconds: float | None,
-    data: PurchaseDataModule,
+    data: HostedData,
 ) -> str:
     run = {key: value for key, value in asdict(settings).items() if key in {"class_name", "images", "seed", "disguise"}}
-    facts: list[Any] = [name, [asdict(each) for each in code], run, labels, seconds, data.pool.fingerprint()]
+    facts: list[Any] = [name, [asdict(each) for each in code], run, labels, seconds, data.splits.pool.fingerprint()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from dpc_lightning.data.datamodule import PurchaseDataModule
+from dpc_lightning.data.data_root import DataRoot
 from dpc_lightning.data.image_store import ImageStore
 from dpc_lightning.errors import EntryError
 
@@ -76,15 +76,13 @@ def list_code(entry: Path, most_mb: float) -> tuple[CodeFile, ...]:
     return tuple(sorted(found, key=lambda each: each.name))
 
 
-def hand_out(
-    entry: Path, code: tuple[CodeFile, ...], data: PurchaseDataModule, folder: Path, noise: int | None
-) -> None:
+def hand_out(entry: Path, code: tuple[CodeFile, ...], data: DataRoot, folder: Path, noise: int | None) -> None:
     """Fill the folder that an entry's process reads.
 
     Args:
         entry: the file with the class.
         code: its files.
-        data: the data, set up.
+        data: the data.
         folder: an empty folder outside of every run and data folder.
         noise: secret seed of a disguise by which one in eight values of every image of the pool is off by one; None
             hands out the images as they are.

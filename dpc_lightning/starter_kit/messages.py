@@ -6,8 +6,10 @@ exactly of a form below is refused.
 
 import json
 import math
+import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -24,17 +26,23 @@ __all__ = [
     "MessageError",
     "Progress",
     "Ready",
+    "Receiver",
     "Refused",
     "Time",
     "most_indices",
     "pack",
-    "receive",
     "request",
     "response",
 ]
 
 LONGEST: Final = 128 * 1024
 """Bytes of a message, at most."""
+
+LOOK: Final = 4e-4
+"""Seconds for which a message is looked for before sleeping."""
+
+SLEEP: Final = 64
+"""Messages that are slept for after one did not come in this time."""
 
 LONGEST_TEXT: Final = 4_000
 """Characters of a text that an entry says about itself, at most."""
@@ -215,24 +223,48 @@ _REQUESTS: Final[Mapping[bytes, Callable[[bytes], Request]]] = {
 }
 
 
-def receive(channel: socket.socket, room: bytearray) -> bytes:
-    """Take one message off a socket.
+class Receiver:
+    """Takes messages off a socket.
+
+    In the midst of a purchase it looks for the next message for a moment before it sleeps: where a processor core is
+    idle, being woken takes longer than an answer does. Where none is, looking is of no use, and is left for a while.
 
     Args:
         channel: the socket.
-        room: where it is written first; of `LONGEST + 1` bytes, and used again and again.
-
-    Returns:
-        The message, or nothing if the other side is gone.
-
-    Raises:
-        MessageError: if it is longer than `LONGEST`.
     """
-    count = channel.recv_into(room)
-    if count > LONGEST:
-        msg = f"Expected messages of at most {LONGEST} bytes, but a longer one came."
-        raise MessageError(msg)
-    return bytes(memoryview(room)[:count])
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._room = bytearray(LONGEST + 1)
+        self._asleep = 0
+
+    def receive(self) -> bytes:
+        """Wait for a message.
+
+        Returns:
+            The message, or nothing if the other side is gone.
+
+        Raises:
+            MessageError: if it is longer than `LONGEST`.
+        """
+        count = self._look() if self._asleep == 0 else None
+        if count is None:
+            self._asleep = max(0, self._asleep - 1)
+            count = self._channel.recv_into(self._room)
+        if count > LONGEST:
+            msg = f"Expected messages of at most {LONGEST} bytes, but a longer one came."
+            raise MessageError(msg)
+        return bytes(memoryview(self._room)[:count])
+
+    def _look(self) -> int | None:
+        end = time.perf_counter() + LOOK
+        while time.perf_counter() < end:
+            try:
+                return self._channel.recv_into(self._room, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                os.sched_yield()
+        self._asleep = SLEEP
+        return None
 
 
 def _text(content: Mapping[str, str]) -> bytes:

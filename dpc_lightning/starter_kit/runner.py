@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dpc_lightning.starter_kit import shims
 from dpc_lightning.starter_kit.arguments import call
 from dpc_lightning.starter_kit.datasets import LabelledDataset, UnlabelledDataset
-from dpc_lightning.starter_kit.messages import LONGEST, Done, Failed, Ready, pack, receive
+from dpc_lightning.starter_kit.messages import Done, Failed, Ready, Receiver, pack
 from dpc_lightning.starter_kit.shop import Shop
 
 __all__ = ["start"]
@@ -41,7 +41,7 @@ def start(handle: int, given: str, work: str) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     channel = socket.socket(fileno=handle)
-    _run(channel, json.loads(receive(channel, bytearray(LONGEST + 1))), Path(given), Path(work))
+    _run(channel, json.loads(Receiver(channel).receive()), Path(given), Path(work))
 
 
 def _run(channel: socket.socket, setup: Mapping[str, Any], given: Path, work: Path) -> None:

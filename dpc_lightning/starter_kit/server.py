@@ -1,6 +1,7 @@
 """Sells labels to an entry's process, and keeps the budgets: the only side that holds a label that is not bought."""
 
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +11,6 @@ from typing import Final, Literal
 from dpc_lightning.errors import BudgetExceededError, InvalidIndexError
 from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.starter_kit.messages import (
-    LONGEST,
     Answer,
     Buy,
     Done,
@@ -18,13 +18,13 @@ from dpc_lightning.starter_kit.messages import (
     MessageError,
     Progress,
     Ready,
+    Receiver,
     Refused,
     Request,
     Response,
     Time,
     most_indices,
     pack,
-    receive,
     request,
 )
 
@@ -95,7 +95,7 @@ class PurchaseServer:
         self._share = 0.0
         self._shown = 0.0
         self._resets = 0
-        self._room = bytearray(LONGEST + 1)
+        self._receiver = Receiver(channel)
         self._most = most_indices(len(ledger.classes))
 
     def serve(self) -> Ending:
@@ -105,7 +105,9 @@ class PurchaseServer:
             How it ended; the ledger has what was bought, whatever it is.
         """
         start = self._clock()
-        self._channel.settimeout(TICK)
+        self._channel.setblocking(True)  # noqa: FBT003  the kernel wakes it: one call less a message than a time-out
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._channel.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 0, int(TICK * 1e6)))
         while True:
             if self._began is None and self._clock() - start > START_SECONDS:
                 return Ending("gone", f"Its process was not ready within {START_SECONDS:.0f} seconds.")
@@ -124,8 +126,8 @@ class PurchaseServer:
     def _hear(self) -> bytes | None:
         """Take one message: nothing if the entry is gone, None if it has said nothing for a while."""
         try:
-            return receive(self._channel, self._room)
-        except TimeoutError:
+            return self._receiver.receive()
+        except BlockingIOError:
             return None
         except ConnectionError:
             self._resets += 1  # it left with answers unread; what it had said before can still be heard
@@ -165,7 +167,7 @@ class PurchaseServer:
 
     def _answer(self, message: Response) -> None:
         """Send an answer; an entry that does not take it is not waited for."""
-        with suppress(TimeoutError, ConnectionError):
+        with suppress(BlockingIOError, ConnectionError):
             self._channel.send(pack(message))
 
     def _show(self) -> None:

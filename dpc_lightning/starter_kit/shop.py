@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from dpc_lightning.starter_kit.exceptions import OutOfBudgetException, OutOfTimeException
 from dpc_lightning.starter_kit.messages import (
-    LONGEST,
     Answer,
     Buy,
     Progress,
+    Receiver,
     Refused,
     Response,
     Time,
     most_indices,
     pack,
-    receive,
     response,
 )
 
@@ -41,7 +40,7 @@ class Shop:
     def __init__(self, channel: socket.socket, classes: int) -> None:
         self._channel = channel
         self._classes = classes
-        self._room = bytearray(LONGEST + 1)
+        self._receiver = Receiver(channel)
         self._lock = threading.Lock()
         self._process = os.getpid()
 
@@ -101,7 +100,7 @@ class Shop:
             raise RuntimeError(msg)
         with self._lock:
             self._channel.send(packet)
-            answer = receive(self._channel, self._room)
+            answer = self._receiver.receive()
         if not answer:
             msg = "The host has closed the channel."
             raise OutOfTimeException(msg)

@@ -20,6 +20,7 @@ from dpc_lightning.errors import (
     PurchaseError,
 )
 from dpc_lightning.purchase.ledger import Ledger
+from dpc_lightning.purchase.oracle import HiddenLabels
 from tests.purchase.oracles import CLASSES, Free, People, Scripted, names, open_ledger, truth
 
 
@@ -333,3 +334,30 @@ def test_a_forked_process_cannot_write(path: Path) -> None:
             ledger.buy([1], round=1)
         ledger._process -= 1
         assert ledger.rows == 0
+
+
+def test_what_an_oracle_knows_by_heart_is_charged_and_answered_at_once(tmp_path: Path) -> None:
+    """An instant oracle that fails leaves nothing charged; one that answers leaves nothing waiting."""
+
+    class Known(HiddenLabels):
+        broken = True
+
+        def label(self, indices: IntArray) -> LabelArray:
+            if self.broken:
+                msg = "the table is gone"
+                raise OracleError(msg)
+            return super().label(indices)
+
+    oracle = Known()
+    oracle.attach(np.eye(3, dtype=np.uint8))
+    words = {"budget": 3, "pool_size": 3, "classes": ["a", "b", "c"], "pool_fingerprint": str}
+    with Ledger.open(tmp_path / "ledger.sqlite", oracle=oracle, **words) as ledger:  # type: ignore[arg-type]
+        with pytest.raises(OracleError, match="gone"):
+            ledger.buy([1], round=1)
+        assert (ledger.rows, ledger.left, len(ledger.unanswered)) == (0, 3, 0)
+        oracle.broken = False
+        assert ledger.buy([1, 0], round=1).tolist() == [[0, 1, 0], [1, 0, 0]]
+        assert (ledger.rows, ledger.left, len(ledger.unanswered)) == (2, 1, 0)
+    with Ledger.read(tmp_path / "ledger.sqlite") as view:
+        assert view.verify() > 4
+        assert view.purchases().index.tolist() == [1, 0]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.data.synthetic.settings import SheetSettings
 from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.starter_kit.entry import EntryRecord, run_entry
+from dpc_lightning.starter_kit.hosted_data import HostedData, open_data
 from dpc_lightning.starter_kit.settings import EntrySettings
 
 POOL = 60
@@ -22,13 +22,10 @@ SECRET = 2**62 + 4711
 PHASE = "class ZEWDPCBaseRun:\n    def purchase_phase(self, pool, training, purchase_budget, compute_budget):\n"
 
 
-def sheets(root: Path, seed: int = SECRET) -> PurchaseDataModule:
+def sheets(root: Path, seed: int = SECRET) -> HostedData:
     """Generated sheets of 16 pixels, opened."""
     drawn = SheetSettings(px=16, training=120, unlabelled=POOL, validation=8, test=8, seed=seed)
-    data = PurchaseDataModule(str(root), image_size=16, generator=drawn)
-    data.prepare_data()
-    data.setup()
-    return data
+    return open_data(str(root), image_size=16, generator=drawn)
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Hosted:
 
 def host(
     code: str,
-    data: PurchaseDataModule,
+    data: HostedData,
     place: Path,
     *,
     phase: bool = False,

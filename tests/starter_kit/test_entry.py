@@ -1,6 +1,7 @@
 """Entries that mean well: what they are given, in which way, and that it is what a native run would give."""
 
 import hashlib
+import inspect
 import json
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.starter_kit import entry as module
 from dpc_lightning.starter_kit.entry import run_entry
 from dpc_lightning.starter_kit.examples import EXAMPLES, example_path
+from dpc_lightning.starter_kit.hosted_data import HostedData, open_data
 from dpc_lightning.starter_kit.seal.process import Seal, SealedProcess
 from dpc_lightning.starter_kit.seal.view import View
 from dpc_lightning.starter_kit.settings import EntrySettings
@@ -27,19 +29,19 @@ from tests.starter_kit.hosting import POOL, host, sheets
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> PurchaseDataModule:
+def data(tmp_path_factory: pytest.TempPathFactory) -> HostedData:
     """A pool of 60 sheets."""
     return sheets(tmp_path_factory.mktemp("sheets") / "root")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_examples_buy_the_whole_budget(name: str, data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_examples_buy_the_whole_budget(name: str, data: HostedData, tmp_path: Path) -> None:
     record = run_entry(example_path(name), data, tmp_path, EntrySettings(), labels=20, seconds=60)
     assert (record.how, record.bought, record.returned) == ("finished", 20, 20), record.text
     assert record.seal
 
 
-def test_rounds_fit_into_the_compute_budget(data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_rounds_fit_into_the_compute_budget(data: HostedData, tmp_path: Path) -> None:
     """With hardly any time left the winner's way becomes one round, and still buys everything."""
     entry = tmp_path / "mine" / "run.py"
     entry.parent.mkdir()
@@ -55,7 +57,7 @@ def test_rounds_fit_into_the_compute_budget(data: PurchaseDataModule, tmp_path: 
     assert (record.how, record.bought) == ("finished", 20), record.text
 
 
-def test_items_are_those_of_the_kit(data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_items_are_those_of_the_kit(data: HostedData, tmp_path: Path) -> None:
     code = """
     import numpy as np
     from evaluator.dataset import ZEWDPCBaseDataset, ZEWDPCProtectedDataset, ZEWDPCSomething
@@ -74,10 +76,9 @@ def test_items_are_those_of_the_kit(data: PurchaseDataModule, tmp_path: Path) ->
     """
     hosted = host(code, data, tmp_path, phase=True)
     assert hosted.record.how == "finished", hosted.record.text
-    hidden = data.hidden_labels()
-    assert hidden is not None
+    first = data.splits.labelled.labels[0].tolist()
     for line in (
-        f"training {len(data.labelled)} ['idx', 'image', 'label'] (16, 16) RGB {data.labelled.labels[0].tolist()}",
+        f"training {len(data.splits.labelled)} ['idx', 'image', 'label'] (16, 16) RGB {first}",
         "pool 60 ['idx', 'image'] 7 60",
         "bought ['idx', 'image', 'label'] True False",
         "transformed True",
@@ -87,17 +88,17 @@ def test_items_are_those_of_the_kit(data: PurchaseDataModule, tmp_path: Path) ->
         assert line in hosted.printed
 
 
-def test_images_are_those_of_the_root(data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_images_are_those_of_the_root(data: HostedData, tmp_path: Path) -> None:
     code = """
     import hashlib
     for name, items in (("pool", pool), ("training", training)):
         for item in items: print(name, item["idx"], hashlib.sha256(item["image"].tobytes()).hexdigest())
     """
     hosted = host(code, data, tmp_path, phase=True, images="array")
-    for index, image in enumerate(data.pool_store.array):
+    for index, image in enumerate(data.splits.pool_store.array):
         assert f"pool {index} {hashlib.sha256(image.tobytes()).hexdigest()}" in hosted.printed
-    for place in range(len(data.labelled)):
-        digest = hashlib.sha256(data.labelled.pixels(place).tobytes()).hexdigest()
+    for place in range(len(data.splits.labelled)):
+        digest = hashlib.sha256(data.splits.labelled.pixels(place).tobytes()).hexdigest()
         assert f"training {place} {digest}" in hosted.printed
 
 
@@ -112,7 +113,7 @@ def test_images_are_those_of_the_root(data: PurchaseDataModule, tmp_path: Path) 
         "self, images, *rest",
     ],
 )
-def test_a_phase_gets_what_it_takes(signature: str, data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_a_phase_gets_what_it_takes(signature: str, data: HostedData, tmp_path: Path) -> None:
     code = f"""
     class ZEWDPCBaseRun:
         def pre_training_phase(self, training):
@@ -130,16 +131,15 @@ def test_a_phase_gets_what_it_takes(signature: str, data: PurchaseDataModule, tm
     assert hosted.bought == [3]
 
 
-def test_a_phase_that_wants_more_is_told(data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_a_phase_that_wants_more_is_told(data: HostedData, tmp_path: Path) -> None:
     hosted = host("class ZEWDPCBaseRun:\n    def pre_training_phase(self, a, b, c, d): pass", data, tmp_path)
     assert hosted.record.how == "raised"
     assert "`pre_training_phase` requires `d`" in hosted.record.text
 
 
-def test_checkpoints_are_saved_and_loaded_between_the_phases(data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_checkpoints_are_saved_and_loaded_between_the_phases(data: HostedData, tmp_path: Path) -> None:
     code = """
     from pathlib import Path
-from typing import Any
     import helper
 
     class Mine:
@@ -167,7 +167,7 @@ from typing import Any
 
 
 @pytest.mark.parametrize("rule", ["Random", "KCenter", "KMeansPlusPlus"])
-def test_a_rule_buys_the_same_natively_and_as_an_entry(rule: str, data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_a_rule_buys_the_same_natively_and_as_an_entry(rule: str, data: HostedData, tmp_path: Path) -> None:
     code = f"""
     import numpy as np
     from dpc_lightning import acquisition
@@ -183,12 +183,12 @@ def test_a_rule_buys_the_same_natively_and_as_an_entry(rule: str, data: Purchase
     pool.purchase_labels(picks)
     """
     hosted = host(code, data, tmp_path, phase=True, labels=9)
-    labelled, classes = data.labelled.labels, len(data.classes)
-    training = np.stack([data.labelled.pixels(place) for place in range(len(labelled))])
+    labelled, classes = data.splits.labelled.labels, len(data.splits.classes)
+    training = np.stack([data.splits.labelled.pixels(place) for place in range(len(labelled))])
     view = PoolView(
         indices=np.arange(POOL),
         logits=np.zeros((POOL, 0), np.float32),
-        embeddings=(data.pool_store.array.reshape(POOL, -1) / 255).astype(np.float32),
+        embeddings=(data.splits.pool_store.array.reshape(POOL, -1) / 255).astype(np.float32),
         labelled_labels=labelled,
         labelled_embeddings=(training.reshape(len(labelled), -1) / 255).astype(np.float32),
         f1=np.zeros(classes, np.float32),
@@ -199,7 +199,7 @@ def test_a_rule_buys_the_same_natively_and_as_an_entry(rule: str, data: Purchase
     assert hosted.bought == native.select(view, 9, np.random.default_rng(5)).indices.tolist()
 
 
-def test_an_entry_buys_the_same_sealed_and_in_the_open(data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_an_entry_buys_the_same_sealed_and_in_the_open(data: HostedData, tmp_path: Path) -> None:
     """The winner's way, trained on two sides of the wall: the very same images in the same order."""
     found = []
     for name, seal in (("sealed", "namespaces"), ("other", "landlock"), ("open", "none")):
@@ -213,7 +213,7 @@ def test_an_entry_buys_the_same_sealed_and_in_the_open(data: PurchaseDataModule,
     assert found[0] == found[1] == found[2]
 
 
-def test_a_second_start_finds_what_was_done(data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_a_second_start_finds_what_was_done(data: HostedData, tmp_path: Path) -> None:
     first = host("pool.purchase_label(2)\nprint('once')", data, tmp_path, phase=True)
     entry = tmp_path / "mine" / "run.py"
     settings = EntrySettings(grace=0.5, work_mb=64)
@@ -232,6 +232,7 @@ from pathlib import Path
 from typing import Any
 from dpc_lightning.starter_kit import entry as module
 from dpc_lightning.starter_kit.entry import run_entry
+from dpc_lightning.starter_kit.hosted_data import HostedData, open_data
 from dpc_lightning.starter_kit.seal.process import Seal, SealedProcess
 from dpc_lightning.starter_kit.seal.view import View
 from dpc_lightning.starter_kit.settings import EntrySettings
@@ -242,7 +243,7 @@ run_entry(entry, sheets(root), folder, EntrySettings(), labels=50, seconds=None)
 
 
 @pytest.mark.parametrize("seal", ["namespaces", "landlock"])
-def test_a_host_that_is_killed_loses_nothing_bought(seal: str, data: PurchaseDataModule, tmp_path: Path) -> None:
+def test_a_host_that_is_killed_loses_nothing_bought(seal: str, data: HostedData, tmp_path: Path) -> None:
     entry, folder = tmp_path / "run.py", tmp_path / "run"
     folder.mkdir()
     entry.write_text(
@@ -273,7 +274,7 @@ def _text(file: Path) -> str:
 
 
 def test_data_within_what_python_needs_is_refused(
-    data: PurchaseDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: HostedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dpc_lightning.starter_kit.entry.programs", lambda: ("/usr", str(data.root.parent)))
     with pytest.raises(EntryError, match="must be able to read to run at all"):
@@ -281,9 +282,15 @@ def test_data_within_what_python_needs_is_refused(
 
 
 @pytest.mark.parametrize("allowed", [True, False])
+def test_data_is_opened_as_for_training() -> None:
+    """What a configuration leaves out means the same for an entry and for the judges of its purchase."""
+    trained, hosted = (inspect.signature(each).parameters for each in (PurchaseDataModule, open_data))
+    assert {name: each.default for name, each in hosted.items()} == {name: trained[name].default for name in hosted}
+
+
 def test_no_seal_is_an_error_that_can_be_overruled(
     allowed: bool,
-    data: PurchaseDataModule,
+    data: HostedData,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
