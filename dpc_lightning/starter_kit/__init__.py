@@ -3,3 +3,7 @@
 An entry is a file with a class `ZEWDPCBaseRun`; see `examples/` and docs/entry.md. What runs inside of the sealed
 process is `runner`, `shop`, `datasets` and `shims`; what holds the labels is `entry` and `server`.
 """
+
+from dpc_lightning.starter_kit.exceptions import OutOfBudgetException, OutOfTimeException
+
+__all__ = ["OutOfBudgetException", "OutOfTimeException"]

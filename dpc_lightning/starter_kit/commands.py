@@ -151,8 +151,7 @@ def _configuration(chosen: Namespace, run_dir: Path) -> dict[str, Any]:
             purchase[key] = chosen.purchase[key]
     if chosen.data.root is not None:
         data["root"] = str(Path(chosen.data.root).absolute())
-        if Path(data["root"]).exists():
-            data.pop("generator", None)  # it stands as it is
+        data.pop("generator", None)  # it is taken as it stands
     elif data.get("generator"):
         data["root"] = str(run_dir / "data")
     data["root"] = str(Path(data["root"]).absolute())

@@ -118,7 +118,7 @@ def most_indices(classes: int) -> int:
 
     Example:
         >>> most_indices(6), most_indices(1000)
-        (16000, 130)
+        (16000, 131)
     """
     return min(16_000, (LONGEST - 64) // max(classes, 1))
 

@@ -141,7 +141,8 @@ def test_a_root_of_its_own_is_taken_as_it_is(config: Path, tmp_path: Path, capsy
     [
         (("--purchase.labels", "-1"), "`purchase.labels`"),
         (("--purchase.seconds", "0"), "`purchase.seconds`"),
-        (("--data.root", "/nowhere/at/all", "--data.image_size", "0"), "image_size"),
+        (("--data.root", "/nowhere/at/all"), "Expected a data root at /nowhere/at/all"),
+        (("--data.image_size", "0"), "image_size"),
         (("--memory_gb", "0.1"), "--memory_gb"),
         (("--pipelines", "[nothing]"), "nothing"),
     ],

@@ -281,13 +281,13 @@ def test_data_within_what_python_needs_is_refused(
         host("pass", data, tmp_path, phase=True)
 
 
-@pytest.mark.parametrize("allowed", [True, False])
 def test_data_is_opened_as_for_training() -> None:
     """What a configuration leaves out means the same for an entry and for the judges of its purchase."""
     trained, hosted = (inspect.signature(each).parameters for each in (PurchaseDataModule, open_data))
     assert {name: each.default for name, each in hosted.items()} == {name: trained[name].default for name in hosted}
 
 
+@pytest.mark.parametrize("allowed", [True, False])
 def test_no_seal_is_an_error_that_can_be_overruled(
     allowed: bool,
     data: HostedData,

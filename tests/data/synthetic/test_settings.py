@@ -22,7 +22,7 @@ from dpc_lightning.errors import ConfigError
         ("px", 15),
         ("px", 4096),
         ("seed", -1),
-        ("seed", 2**32),
+        ("seed", 2**64),
         ("clean", 1.1),
         ("redundancy", -0.1),
         ("label_noise", 0.6),
