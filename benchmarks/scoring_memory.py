@@ -120,10 +120,10 @@ def measure(images: int, needs: set[Need]) -> dict[str, float]:
     trainer = Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False)
     with TemporaryDirectory() as place:
         buyer = Buyer(trainer, PurchasePlan(labels=10), Path(place), seed=0, clock=ComputeBudget(None))
-        buyer._view(MadePool(10_000), module, needs, 1)  # noqa: SLF001  what takes memory once is taken now
+        buyer.scorer.view(MadePool(10_000), module, needs, 1)  # what takes memory once is taken now
         Path("/proc/self/clear_refs").write_text("5")  # the height begins anew
         before, since = resident("VmRSS"), time.monotonic()
-        view = buyer._view(MadePool(images), module, needs, 1)  # noqa: SLF001
+        view = buyer.scorer.view(MadePool(images), module, needs, 1)
         grown, seconds = resident("VmHWM") - before, time.monotonic() - since
     asked = view.logits.nbytes + view.embeddings.nbytes
     return {"images": images, "asked": asked, "grown": grown, "factor": grown / asked, "seconds": seconds}

@@ -1,5 +1,6 @@
 """The base of callbacks that know phases and purchases."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from dpc_lightning.purchase.plan import Phase
 
-__all__ = ["PhaseCallback", "PurchaseRecord"]
+__all__ = ["PhaseCallback", "PurchaseRecord", "phase_callbacks"]
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,13 @@ class PhaseCallback(Callback):
 
     def on_purchase(self, trainer: Trainer, pl_module: LightningModule, record: PurchaseRecord) -> None:
         """A round has bought labels; they are in the ledger and in the data, training on them has not begun."""
+
+
+def phase_callbacks(trainer: Trainer) -> Iterator[PhaseCallback]:
+    """Give the callbacks of a trainer that know phases, in their order.
+
+    Args:
+        trainer: the trainer of the run.
+    """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return (callback for callback in callbacks if isinstance(callback, PhaseCallback))

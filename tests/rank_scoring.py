@@ -36,9 +36,9 @@ def judge(run_dir: RunDir, out: Path, rank: int, world: int) -> None:
     trainer.validate(module, datamodule=data, verbose=False)
     for buffer in module.buffers():
         buffer.add_(rank)
-    view = trainer.purchase_loop.buyer._view(data, module, NEEDS, 1)
+    view = trainer.purchase_loop.buyer.scorer.view(data, module, NEEDS, 1)
     data.set_bought(np.arange(len(data.pool) - 1), np.zeros((len(data.pool) - 1, module.num_classes)))
-    single = trainer.purchase_loop.buyer._view(data, module, NEEDS, 2)  # one image, so ranks without any
+    single = trainer.purchase_loop.buyer.scorer.view(data, module, NEEDS, 2)  # one image, so ranks without any
     with pytest.raises(RuntimeError, match="each of 99 images to be scored once"):  # on all ranks, or some would wait
         score_images(module, trainer.strategy, [], 99, embeddings=True)
     if rank:

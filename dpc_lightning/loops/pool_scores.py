@@ -1,0 +1,198 @@
+"""What a rule is told of the pool: which images are scored, by what, and the view that is made of it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import Trainer
+from torch import nn
+
+from dpc_lightning.acquisition.base import Acquisition, IntArray, Need, PoolView
+from dpc_lightning.acquisition.pool_view import Head
+from dpc_lightning.callbacks.compute_budget import ComputeBudget
+from dpc_lightning.callbacks.phase_callback import phase_callbacks
+from dpc_lightning.data.datamodule import PurchaseDataModule
+from dpc_lightning.errors import AcquisitionError
+from dpc_lightning.loops.rank_zero import on_rank_zero
+from dpc_lightning.loops.scoring import ImageScores, score_images
+from dpc_lightning.loops.scoring_trial import ScoringTrial, try_scoring
+from dpc_lightning.models.classifier import MultiLabelClassifier
+from dpc_lightning.purchase.plan import PurchasePlan
+
+__all__ = ["PoolScorer", "round_generator"]
+
+
+def round_generator(seed: int, round_number: int, stream: int) -> np.random.Generator:
+    """Make the randomness of a round: a function of its arguments.
+
+    Args:
+        seed: of the run.
+        round_number: from 1.
+        stream: what it is for: 1 the picks, 3 which images are scored.
+
+    Example:
+        >>> int(round_generator(0, 1, 1).integers(100)) == int(round_generator(0, 1, 1).integers(100))
+        True
+    """
+    return np.random.default_rng(np.random.SeedSequence([seed, round_number], spawn_key=(stream,)))
+
+
+class PoolScorer:
+    """Scores what a rule needs, on all ranks, and gives rank 0 the view of the pool that the rule picks from.
+
+    Args:
+        trainer: the trainer of the run.
+        plan: the rule, and how many labels may be bought.
+        run_dir: folder of the run.
+        seed: seed of the run.
+        clock: times a trial.
+    """
+
+    def __init__(self, trainer: Trainer, plan: PurchasePlan, run_dir: Path, seed: int, clock: ComputeBudget) -> None:
+        self.trainer = trainer
+        self.plan = plan
+        self.run_dir = run_dir
+        self.seed = seed
+        self.clock = clock
+
+    def try_scoring(self, data: PurchaseDataModule, module: MultiLabelClassifier) -> ScoringTrial:
+        """Score a few batches of the pool and throw the scores away, to know what a purchase will take.
+
+        Returns:
+            What the images take that the rule wants to be scored, over all ranks, and what one image takes.
+        """
+        needs = self.plan.acquisition.needs
+        share = data.pool_loader(self.trainer.global_rank, self.trainer.world_size)
+        with_features = "embeddings" in needs
+        trial = try_scoring(module, self.trainer.strategy, share, embeddings=with_features, clock=self.clock.now)
+        owned = len(data.aggregated) if needs & {"labelled_embeddings", "labelled_logits"} else 0
+        image = trial.image_seconds / self.trainer.world_size
+        return ScoringTrial(trial.start_seconds + owned * image, image)
+
+    def view(
+        self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need], number: int, quota: int = 0
+    ) -> PoolView:
+        """Score what is needed.
+
+        Args:
+            data: the data; its bought images are not in the pool.
+            module: the model that scores.
+            needs: what is computed.
+            number: the round, from 1.
+            quota: how many labels are to be bought.
+
+        Returns:
+            The view of the pool, or of the images of it that the rule wants scored. Rank 0 gets the scores; the views
+            of the other ranks have no columns.
+
+        Raises:
+            AcquisitionError: on all ranks, if scores are not finite, or the rule asks for images that there are not.
+        """
+        indices = data.unlabelled.indices
+        rows = self._rows(len(indices), number, quota) if needs else None
+        if rows is not None:
+            indices = indices[rows]
+        pool = self._pool(data, module, needs, indices, rows)
+        labelled = self._labelled(data, module, needs)
+        owned = data.aggregated
+
+        def view() -> PoolView:
+            return PoolView(
+                indices=indices,
+                logits=pool.logits,
+                embeddings=pool.embeddings,
+                labelled_labels=owned.labels.copy(),  # copies: a rule that writes into them must not change the run
+                labelled_embeddings=labelled.embeddings,
+                labelled_logits=labelled.logits if "labelled_logits" in needs else None,
+                head=_last_layer(module) if "head" in needs else None,
+                validation_map=module.validation_map,
+                f1=module.class_f1.copy(),
+                thresholds=module.thresholds.copy(),
+                budget_left=self.plan.labels - len(data.bought),
+                bought=len(data.bought),
+                round=number,
+            )
+
+        made: list[PoolView] = []
+        # scores that are not finite are refused on rank 0, which alone has them: the others must hear of it
+        on_rank_zero(self.trainer, lambda: made.append(view()))
+        return made[0] if made else view()
+
+    def _rows(self, images: int, round_number: int, quota: int) -> IntArray | None:
+        """Ask the rule which images it wants scored; None for all."""
+        rule = self.plan.acquisition
+        if type(rule).rows_to_score is Acquisition.rows_to_score:
+            return None
+
+        def ask() -> IntArray | None:
+            count = min(quota, images)
+            rows = rule.rows_to_score(images, count, round_generator(self.seed, round_number, stream=3))
+            if rows is None:
+                return None
+            rows = np.asarray(rows)
+            fits = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) >= count
+            if not (fits and (np.diff(rows) > 0).all() and (not len(rows) or (rows[0] >= 0 and rows[-1] < images))):
+                msg = (
+                    f"Expected `rows_to_score` of {type(rule).__name__} to give at least {count} increasing rows below "
+                    f"{images}, but got {rows!r:.80}. This is a defect of the rule: nothing was bought."
+                )
+                raise AcquisitionError(msg)
+            return rows.astype(np.int64)
+
+        return on_rank_zero(self.trainer, ask)
+
+    def _pool(
+        self,
+        data: PurchaseDataModule,
+        module: MultiLabelClassifier,
+        needs: set[Need],
+        indices: IntArray,
+        rows: IntArray | None,
+    ) -> ImageScores:
+        """Score the pool, or the rows of it that are wanted."""
+        if not needs & {"logits", "embeddings"}:
+            return _none(len(indices))
+        share = (
+            (torch.from_numpy(np.searchsorted(indices, batch["index"].numpy())), batch["image"])
+            for batch in data.pool_loader(self.trainer.global_rank, self.trainer.world_size, rows)
+        )
+        return score_images(
+            module,
+            self.trainer.strategy,
+            share,
+            len(indices),
+            embeddings="embeddings" in needs,
+            on_batch=lambda images: self._tell_scored(module, images, len(indices)),
+        )
+
+    def _labelled(self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need]) -> ImageScores:
+        """Score the images that are owned."""
+        count = len(data.aggregated)
+        if not needs & {"labelled_embeddings", "labelled_logits"}:
+            return _none(count)
+        loader = data.labelled_loader(self.trainer.global_rank, self.trainer.world_size)
+        share = ((batch["row"], batch["image"]) for batch in loader)
+        features = "labelled_embeddings" in needs
+        return score_images(module, self.trainer.strategy, share, count, embeddings=features)
+
+    def _tell_scored(self, module: MultiLabelClassifier, images: int, total: int) -> None:
+        for callback in phase_callbacks(self.trainer):
+            callback.on_scored(self.trainer, module, images, total)
+
+
+def _none(count: int) -> ImageScores:
+    nothing = np.zeros((count, 0), np.float32)
+    return ImageScores(nothing, nothing)
+
+
+def _last_layer(module: MultiLabelClassifier) -> Head:
+    layer = module.network.classifier
+    if not isinstance(layer, nn.Linear):
+        msg = (
+            f"Expected a linear last layer of `{module.active.group}.backbone`, for the rule draws dropout before it, "
+            f"but got a {type(layer).__name__}. Choose another rule or another backbone."
+        )
+        raise AcquisitionError(msg)
+    weight = layer.weight.detach().float().cpu().numpy()
+    bias = dict(layer.named_parameters()).get("bias", torch.zeros(len(weight)))
+    return Head(weight.copy(), bias.detach().float().cpu().numpy().copy())
