@@ -22,6 +22,8 @@ class PurchaseRecord:
         scores: `(n,)` float32, score of each when it was picked; NaN for rules without one.
         labels: `(n, C)` uint8.
         pool: images that could have been picked.
+        scored: images of the pool that were scored; None where an earlier start had scored a part of them, so that the
+            seconds say nothing of an image.
         labels_left: what is left of the label budget after this purchase.
         score_seconds: seconds that scoring the pool took.
         pick_seconds: seconds that picking took.
@@ -34,6 +36,7 @@ class PurchaseRecord:
     scores: NDArray[np.float32]
     labels: NDArray[np.uint8]
     pool: int
+    scored: int | None
     labels_left: int
     score_seconds: float
     pick_seconds: float

@@ -167,6 +167,7 @@ class Buyer:
                 scores=selection.scores,
                 labels=labels,
                 pool=len(data.unlabelled),
+                scored=self.scorer.scored,
                 labels_left=self.plan.labels - len(data.bought) - len(selection.indices),  # as then, if replayed
                 score_seconds=scored - start,
                 pick_seconds=picked - scored,
@@ -184,8 +185,7 @@ class Buyer:
     def _open(self, data: PurchaseDataModule) -> Ledger:
         if self._ledger is None:
             if self.plan.labels:
-                rounds = self.plan.rounds if isinstance(self.plan.rounds, int) else self.plan.max_rounds
-                self.plan.acquisition.check_pool(len(data.unlabelled), -(-self.plan.labels // max(1, rounds)))
+                self.plan.acquisition.check_pool(len(data.unlabelled), self.plan.usual_quota)
             oracle = self.plan.oracle
             if isinstance(oracle, HiddenLabels):
                 table = data.hidden_labels()

@@ -46,6 +46,9 @@ class PoolScorer:
         run_dir: folder of the run.
         seed: seed of the run.
         clock: times a trial.
+
+    Attributes:
+        scored: images of the pool that the last view has taken.
     """
 
     def __init__(self, trainer: Trainer, plan: PurchasePlan, run_dir: Path, seed: int, clock: ComputeBudget) -> None:
@@ -54,6 +57,8 @@ class PoolScorer:
         self.run_dir = run_dir
         self.seed = seed
         self.clock = clock
+        self.scored: int | None = 0
+        self._share = (0, 1.0)
 
     def try_scoring(self, data: PurchaseDataModule, module: MultiLabelClassifier) -> ScoringTrial:
         """Score a few batches of the pool and throw the scores away, to know what a purchase will take.
@@ -68,6 +73,21 @@ class PoolScorer:
         owned = len(data.aggregated) if needs & {"labelled_embeddings", "labelled_logits"} else 0
         image = trial.image_seconds / self.trainer.world_size
         return ScoringTrial(trial.start_seconds + owned * image, image)
+
+    def wanted_share(self, images: int) -> float:
+        """Say which share of a pool the rule will want scored, as far as it can be known: for plans by the clock.
+
+        Args:
+            images: size of the pool.
+        """
+        rule = self.plan.acquisition
+        if type(rule).rows_to_score is Acquisition.rows_to_score or not images:
+            return 1.0
+        if self._share[0] != images:  # asked at every step of the training
+            count = min(self.plan.usual_quota, images)
+            rows = rule.rows_to_score(images, count, round_generator(self.seed, 0, stream=3))
+            self._share = images, 1.0 if rows is None else np.size(rows) / images
+        return self._share[1]
 
     def view(
         self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need], number: int, quota: int = 0
@@ -150,8 +170,10 @@ class PoolScorer:
         rows: IntArray | None,
     ) -> ImageScores:
         """Score the pool, or the rows of it that are wanted."""
+        self.scored = 0
         if not needs & {"logits", "embeddings"}:
             return _none(len(indices))
+        self.scored = len(indices)
         share = (
             (torch.from_numpy(np.searchsorted(indices, batch["index"].numpy())), batch["image"])
             for batch in data.pool_loader(self.trainer.global_rank, self.trainer.world_size, rows)
