@@ -104,6 +104,7 @@ class Buyer:
             ledger = self._open(data)
             write_purchases(self.run_dir / "purchases.csv", ledger.purchases(), data.pool.images, data.classes)
             _say_head(ledger)
+            self.scorer.discard()  # of a round that was begun, and that another plan after a resume has left out
 
         self._on_rank_zero(write)
 
@@ -156,6 +157,7 @@ class Buyer:
                     picks = rule.select(pool, quota, round_generator(self.seed, round_number, stream=1))
                     selection = checked_picks(picks, pool, quota, type(rule).__name__)
                     ledger.record_picks(round_number, selection)
+            self.scorer.discard()
             picked = self.clock.now()
             with self.clock.doing("buy"):
                 labels = ledger.buy(selection.indices, round=round_number, scores=selection.scores)
@@ -180,6 +182,7 @@ class Buyer:
             with self.clock.doing("score"):  # only now: people may have been asked, and not have answered yet
                 pool = self.scorer.view(data, module, {"logits"}, round_number, quota)
         self._offer_pseudo_labels(data, pool, record)
+        self.scorer.discard()
         return record
 
     def _open(self, data: PurchaseDataModule) -> Ledger:

@@ -1,11 +1,14 @@
 """What a rule is told of the pool: which images are scored, by what, and the view that is made of it."""
 
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning.pytorch import Trainer
-from torch import nn
+from torch import Tensor, nn
 
 from dpc_lightning.acquisition.base import Acquisition, IntArray, Need, PoolView
 from dpc_lightning.acquisition.pool_view import Head
@@ -13,13 +16,20 @@ from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.phase_callback import phase_callbacks
 from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.errors import AcquisitionError
+from dpc_lightning.loops.filed_scoring import score_to_files
 from dpc_lightning.loops.rank_zero import on_rank_zero
+from dpc_lightning.loops.score_facts import DTYPE, ScoreFacts, pool_digest, weights_digest
 from dpc_lightning.loops.scoring import ImageScores, score_images
 from dpc_lightning.loops.scoring_trial import ScoringTrial, try_scoring
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.plan import PurchasePlan
 
 __all__ = ["PoolScorer", "round_generator"]
+
+IN_MEMORY = 2**30
+"""Bytes of scores up to which a pool is scored in memory; more go to files."""
+FOLDER = "scores"
+"""Name of the folder of these files in that of the run."""
 
 
 def round_generator(seed: int, round_number: int, stream: int) -> np.random.Generator:
@@ -37,6 +47,16 @@ def round_generator(seed: int, round_number: int, stream: int) -> np.random.Gene
     return np.random.default_rng(np.random.SeedSequence([seed, round_number], spawn_key=(stream,)))
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """Which images of the pool are scored in a round."""
+
+    round: int
+    indices: IntArray
+    rows: IntArray | None
+    """Their positions among the unbought images; None for all."""
+
+
 class PoolScorer:
     """Scores what a rule needs, on all ranks, and gives rank 0 the view of the pool that the rule picks from.
 
@@ -48,7 +68,7 @@ class PoolScorer:
         clock: times a trial.
 
     Attributes:
-        scored: images of the pool that the last view has taken.
+        scored: images of the pool that were scored for the last view; None if an earlier start had scored some of them.
     """
 
     def __init__(self, trainer: Trainer, plan: PurchasePlan, run_dir: Path, seed: int, clock: ComputeBudget) -> None:
@@ -110,15 +130,14 @@ class PoolScorer:
         """
         indices = data.unlabelled.indices
         rows = self._rows(len(indices), number, quota) if needs else None
-        if rows is not None:
-            indices = indices[rows]
-        pool = self._pool(data, module, needs, indices, rows)
+        wanted = _Wanted(number, indices if rows is None else indices[rows], rows)
+        pool = self._pool(data, module, needs, wanted)
         labelled = self._labelled(data, module, needs)
         owned = data.aggregated
 
         def view() -> PoolView:
             return PoolView(
-                indices=indices,
+                indices=wanted.indices,
                 logits=pool.logits,
                 embeddings=pool.embeddings,
                 labelled_labels=owned.labels.copy(),  # copies: a rule that writes into them must not change the run
@@ -137,6 +156,11 @@ class PoolScorer:
         # scores that are not finite are refused on rank 0, which alone has them: the others must hear of it
         on_rank_zero(self.trainer, lambda: made.append(view()))
         return made[0] if made else view()
+
+    def discard(self) -> None:
+        """Remove the files of a large pool on rank 0. Their scores stay readable as long as a view has them mapped."""
+        if self.trainer.is_global_zero:
+            shutil.rmtree(self.run_dir / FOLDER, ignore_errors=True)
 
     def _rows(self, images: int, round_number: int, quota: int) -> IntArray | None:
         """Ask the rule which images it wants scored; None for all."""
@@ -166,26 +190,45 @@ class PoolScorer:
         data: PurchaseDataModule,
         module: MultiLabelClassifier,
         needs: set[Need],
-        indices: IntArray,
-        rows: IntArray | None,
+        wanted: "_Wanted",
     ) -> ImageScores:
-        """Score the pool, or the rows of it that are wanted."""
+        """Score the images of the pool that are wanted."""
+        indices = wanted.indices
         self.scored = 0
         if not needs & {"logits", "embeddings"}:
             return _none(len(indices))
-        self.scored = len(indices)
-        share = (
-            (torch.from_numpy(np.searchsorted(indices, batch["index"].numpy())), batch["image"])
-            for batch in data.pool_loader(self.trainer.global_rank, self.trainer.world_size, rows)
-        )
-        return score_images(
-            module,
-            self.trainer.strategy,
-            share,
-            len(indices),
-            embeddings="embeddings" in needs,
-            on_batch=lambda images: self._tell_scored(module, images, len(indices)),
-        )
+        self.scored, embeddings = len(indices), "embeddings" in needs
+
+        def share(skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+            for batch in data.pool_loader(self.trainer.global_rank, self.trainer.world_size, wanted.rows, skip=skip):
+                yield torch.from_numpy(np.searchsorted(indices, batch["index"].numpy())), batch["image"]
+
+        def tell(images: int) -> None:
+            for callback in phase_callbacks(self.trainer):
+                callback.on_scored(self.trainer, module, images, len(indices))
+
+        columns = {"logits": module.num_classes} | ({"embeddings": module.embedding_dim} if embeddings else {})
+        if len(indices) * sum(columns.values()) * DTYPE.itemsize <= IN_MEMORY:
+            strategy = self.trainer.strategy
+            return score_images(module, strategy, share(), len(indices), embeddings=embeddings, on_batch=tell)
+
+        def facts() -> ScoreFacts:
+            return ScoreFacts(
+                round=wanted.round,
+                columns=columns,
+                weights=weights_digest(module.network),
+                pool=pool_digest(data.pool.fingerprint(), indices),
+                images=len(indices),
+                batch=data.eval_batch_size,
+                world=self.trainer.world_size,
+                device=self.trainer.strategy.root_device.type,
+            )
+
+        folder = self.run_dir / FOLDER / f"round_{wanted.round}"
+        filed = score_to_files(module, self.trainer, share, folder, facts, on_batch=tell)
+        if filed.resumed:
+            self.scored = None
+        return filed.scores
 
     def _labelled(self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need]) -> ImageScores:
         """Score the images that are owned."""
@@ -196,10 +239,6 @@ class PoolScorer:
         share = ((batch["row"], batch["image"]) for batch in loader)
         features = "labelled_embeddings" in needs
         return score_images(module, self.trainer.strategy, share, count, embeddings=features)
-
-    def _tell_scored(self, module: MultiLabelClassifier, images: int, total: int) -> None:
-        for callback in phase_callbacks(self.trainer):
-            callback.on_scored(self.trainer, module, images, total)
 
 
 def _none(count: int) -> ImageScores:

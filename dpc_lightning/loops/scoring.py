@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dpc_lightning.models.classifier import MultiLabelClassifier
 
-__all__ = ["ImageScores", "score_images"]
+__all__ = ["ImageScores", "ScoredBatch", "equal_buffers", "score_batches", "score_images"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class ImageScores:
 
     logits: NDArray[np.float32]
     embeddings: NDArray[np.float32]
+
+
+ScoredBatch = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
+"""Positions `(B,)`, logits `(B, C)` and features `(B, D)` or `(B, 0)` of a batch."""
 
 
 def score_images(
@@ -56,10 +60,9 @@ def score_images(
     Raises:
         RuntimeError: on all ranks, if an image was scored never or twice, which is a defect of the loader.
     """
-    for buffer in module.buffers():
-        buffer.copy_(strategy.broadcast(buffer))
+    equal_buffers(module, strategy)
     rank, world = _place(strategy)
-    share = _score(module, strategy, batches, embeddings=embeddings, on_batch=on_batch)
+    share = score_batches(module, strategy, batches, embeddings=embeddings, on_batch=on_batch)
     once = True
     table = _Table(count if rank == 0 else 0, module.num_classes, module.embedding_dim if embeddings else 0)
     if rank == 0:
@@ -77,10 +80,6 @@ def score_images(
     if rank == 0:
         return ImageScores(table.logits, table.features)
     return ImageScores(np.zeros((count, 0), np.float32), np.zeros((count, 0), np.float32))
-
-
-_Scored = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
-"""Positions `(B,)`, logits `(B, C)` and features `(B, D)` or `(B, 0)` of a batch."""
 
 
 class _Table:
@@ -105,14 +104,26 @@ class _Table:
         return self._rows == len(self._seen) and bool(self._seen.all())
 
 
-def _score(
+def score_batches(
     module: MultiLabelClassifier,
     strategy: Strategy,
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     embeddings: bool,
     on_batch: Callable[[int], None] | None,
-) -> Iterator[_Scored]:
+) -> Iterator[ScoredBatch]:
+    """Score a rank's batches one after the other.
+
+    Args:
+        module: the classifier; its mode is restored afterwards.
+        strategy: moves batches to the device.
+        batches: positions `(B,)` int64 in the set and images `(B, 3, H, W)` uint8.
+        embeddings: whether to compute the features too.
+        on_batch: called with the number of images when the next batch is asked for.
+
+    Yields:
+        Each batch's scores, in the memory of the host.
+    """
     was_training = module.training
     module.eval()
     try:
@@ -127,11 +138,22 @@ def _score(
         module.train(was_training)
 
 
+def equal_buffers(module: MultiLabelClassifier, strategy: Strategy) -> None:
+    """Make the statistics of BatchNorm, which are local to a rank, equal to those of rank 0.
+
+    Args:
+        module: the classifier.
+        strategy: knows the ranks.
+    """
+    for buffer in module.buffers():
+        buffer.copy_(strategy.broadcast(buffer))
+
+
 def _place(strategy: Strategy) -> tuple[int, int]:
     return (strategy.global_rank, strategy.world_size) if isinstance(strategy, ParallelStrategy) else (0, 1)
 
 
-def _send(share: list[_Scored], device: torch.device) -> None:
+def _send(share: list[ScoredBatch], device: torch.device) -> None:
     """Send a share to rank 0: its number of batches, then for each batch its length and its three tables."""
     torch.distributed.send(torch.tensor([len(share)], device=device), 0)
     share.reverse()
@@ -144,7 +166,7 @@ def _send(share: list[_Scored], device: torch.device) -> None:
                 torch.distributed.send(torch.from_numpy(table).to(device), 0)
 
 
-def _receive(rank: int, widths: tuple[int, int], device: torch.device) -> Iterator[_Scored]:
+def _receive(rank: int, widths: tuple[int, int], device: torch.device) -> Iterator[ScoredBatch]:
     """Receive on rank 0 what another rank sends by `_send`."""
     for _ in range(_number_from(rank, device)):
         rows = _number_from(rank, device)
