@@ -91,13 +91,13 @@ def arm(life: Life, number: int, rank: int, out: Path) -> None:
         batch = int(positions[0]) // facts.batch
         note(out / "written.jsonl", life=number, world=life.world, round=facts.round, rank=rank, batch=batch)
 
-    def told(module: Any, trainer: Any, batches: Any, folder: Path, facts: Any, *, on_batch: Any) -> Any:
+    def told(module: Any, trainer: Any, batches: Any, folder: Path, facts: Any, *, on_batch: Any, **more: Any) -> Any:
         def tell(images: int) -> None:
             note(out / "told.jsonl", life=number, rank=rank, images=images)
             on_batch(images)
 
         place = out / "elsewhere" / "round" if life.hidden and rank else folder
-        return score(module, trainer, batches, place, facts, on_batch=tell)
+        return score(module, trainer, batches, place, facts, on_batch=tell, **more)
 
     ScoreShare.put = noted  # type: ignore[method-assign, assignment]
     pool_scores.score_to_files = told  # type: ignore[attr-defined]

@@ -16,8 +16,9 @@ from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.phase_callback import PurchaseRecord, phase_callbacks
 from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.loops.checked_picks import checked_picks
-from dpc_lightning.loops.pool_scores import PoolScorer, round_generator
+from dpc_lightning.loops.pool_scores import PoolScorer
 from dpc_lightning.loops.rank_zero import on_rank_zero
+from dpc_lightning.loops.wanted_rows import round_generator
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.export import write_purchases
 from dpc_lightning.purchase.files_oracle import FilesOracle

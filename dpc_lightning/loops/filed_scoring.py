@@ -1,6 +1,6 @@
 """Scoring a large pool into files, on one rank or many."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dpc_lightning.loops.score_facts import ScoreFacts
 from dpc_lightning.loops.score_files import ScoreFiles
 from dpc_lightning.loops.score_share import ScoreShare
 from dpc_lightning.loops.scoring import ImageScores, equal_buffers, score_batches
+from dpc_lightning.models.backbone import Network
 from dpc_lightning.models.classifier import MultiLabelClassifier
 
 __all__ = ["FiledScores", "score_to_files"]
@@ -40,6 +41,7 @@ def score_to_files(
     folder: Path,
     facts: Callable[[], ScoreFacts],
     *,
+    members: Sequence[Network] = (),
     on_batch: Callable[[int], None],
 ) -> FiledScores:
     """Score every image of a pool once over all ranks and starts; each rank writes its rows in place.
@@ -54,6 +56,7 @@ def score_to_files(
             and images `(B, 3, H, W)` uint8.
         folder: of the files of this round, as this rank sees it.
         facts: says on rank 0 what is to be scored.
+        members: more networks whose logits are wanted, after those of the classifier.
         on_batch: called with the number of images after each batch, and once with those of an earlier start.
 
     Returns:
@@ -72,7 +75,8 @@ def score_to_files(
         if share.earlier:
             on_batch(share.images(share.earlier))
         embeddings = "embeddings" in files.facts.columns
-        scored = score_batches(module, strategy, batches(share.earlier), embeddings=embeddings, on_batch=on_batch)
+        left = batches(share.earlier)
+        scored = score_batches(module, strategy, left, embeddings=embeddings, members=members, on_batch=on_batch)
         for positions, logits, features in scored:
             share.put(positions, logits=logits, embeddings=features)
     ends = [strategy.broadcast((share.complete, share.earlier), src=each) for each in range(trainer.world_size)]

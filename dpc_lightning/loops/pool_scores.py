@@ -8,43 +8,31 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning.pytorch import Trainer
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dpc_lightning.acquisition.base import Acquisition, IntArray, Need, PoolView
+from dpc_lightning.acquisition.base import IntArray, Need, PoolView
 from dpc_lightning.acquisition.pool_view import Head
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.callbacks.phase_callback import phase_callbacks
 from dpc_lightning.data.datamodule import PurchaseDataModule
 from dpc_lightning.errors import AcquisitionError
+from dpc_lightning.loops.committee_members import earlier_networks, member_phases
 from dpc_lightning.loops.filed_scoring import score_to_files
 from dpc_lightning.loops.rank_zero import on_rank_zero
 from dpc_lightning.loops.score_facts import DTYPE, ScoreFacts, pool_digest, weights_digest
 from dpc_lightning.loops.scoring import ImageScores, score_images
 from dpc_lightning.loops.scoring_trial import ScoringTrial, try_scoring
+from dpc_lightning.loops.wanted_rows import WantedRows
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.plan import PurchasePlan
 
-__all__ = ["PoolScorer", "round_generator"]
+__all__ = ["PoolScorer"]
 
 IN_MEMORY = 2**30
 """Bytes of scores up to which a pool is scored in memory; more go to files."""
 FOLDER = "scores"
 """Name of the folder of these files in that of the run."""
-
-
-def round_generator(seed: int, round_number: int, stream: int) -> np.random.Generator:
-    """Make the randomness of a round: a function of its arguments.
-
-    Args:
-        seed: of the run.
-        round_number: from 1.
-        stream: what it is for: 1 the picks, 3 which images are scored.
-
-    Example:
-        >>> int(round_generator(0, 1, 1).integers(100)) == int(round_generator(0, 1, 1).integers(100))
-        True
-    """
-    return np.random.default_rng(np.random.SeedSequence([seed, round_number], spawn_key=(stream,)))
 
 
 @dataclass(frozen=True)
@@ -68,7 +56,9 @@ class PoolScorer:
         clock: times a trial.
 
     Attributes:
-        scored: images of the pool that were scored for the last view; None if an earlier start had scored some of them.
+        wanted: which images the rule wants scored.
+        scored: images of the pool that were scored for the last view, by all models of the rule; those that only some
+            of them were asked about count for less. None if an earlier start had scored some of them.
     """
 
     def __init__(self, trainer: Trainer, plan: PurchasePlan, run_dir: Path, seed: int, clock: ComputeBudget) -> None:
@@ -77,8 +67,8 @@ class PoolScorer:
         self.run_dir = run_dir
         self.seed = seed
         self.clock = clock
+        self.wanted = WantedRows(plan, seed)
         self.scored: int | None = 0
-        self._share = (0, 1.0)
 
     def try_scoring(self, data: PurchaseDataModule, module: MultiLabelClassifier) -> ScoringTrial:
         """Score a few batches of the pool and throw the scores away, to know what a purchase will take.
@@ -92,22 +82,7 @@ class PoolScorer:
         trial = try_scoring(module, self.trainer.strategy, share, embeddings=with_features, clock=self.clock.now)
         owned = len(data.aggregated) if needs & {"labelled_embeddings", "labelled_logits"} else 0
         image = trial.image_seconds / self.trainer.world_size
-        return ScoringTrial(trial.start_seconds + owned * image, image)
-
-    def wanted_share(self, images: int) -> float:
-        """Say which share of a pool the rule will want scored, as far as it can be known: for plans by the clock.
-
-        Args:
-            images: size of the pool.
-        """
-        rule = self.plan.acquisition
-        if type(rule).rows_to_score is Acquisition.rows_to_score or not images:
-            return 1.0
-        if self._share[0] != images:  # asked at every step of the training
-            count = min(self.plan.usual_quota, images)
-            rows = rule.rows_to_score(images, count, round_generator(self.seed, 0, stream=3))
-            self._share = images, 1.0 if rows is None else np.size(rows) / images
-        return self._share[1]
+        return ScoringTrial(trial.start_seconds + owned * image, image * self._most_members)
 
     def view(
         self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need], number: int, quota: int = 0
@@ -129,7 +104,7 @@ class PoolScorer:
             AcquisitionError: on all ranks, if scores are not finite, or the rule asks for images that there are not.
         """
         indices = data.unlabelled.indices
-        rows = self._rows(len(indices), number, quota) if needs else None
+        rows = on_rank_zero(self.trainer, lambda: self.wanted.rows(len(indices), number, quota)) if needs else None
         wanted = _Wanted(number, indices if rows is None else indices[rows], rows)
         pool = self._pool(data, module, needs, wanted)
         labelled = self._labelled(data, module, needs)
@@ -138,11 +113,12 @@ class PoolScorer:
         def view() -> PoolView:
             return PoolView(
                 indices=wanted.indices,
-                logits=pool.logits,
+                logits=pool.logits[:, : module.num_classes],
                 embeddings=pool.embeddings,
                 labelled_labels=owned.labels.copy(),  # copies: a rule that writes into them must not change the run
                 labelled_embeddings=labelled.embeddings,
                 labelled_logits=labelled.logits if "labelled_logits" in needs else None,
+                committee_logits=_by_model(pool, module.num_classes) if "committee_logits" in needs else None,
                 head=_last_layer(module) if "head" in needs else None,
                 validation_map=module.validation_map,
                 f1=module.class_f1.copy(),
@@ -157,33 +133,16 @@ class PoolScorer:
         on_rank_zero(self.trainer, lambda: made.append(view()))
         return made[0] if made else view()
 
+    @property
+    def _most_members(self) -> int:
+        """Models through which an image goes at most."""
+        rule = self.plan.acquisition
+        return rule.members if "committee_logits" in rule.needs else 1
+
     def discard(self) -> None:
         """Remove the files of a large pool on rank 0. Their scores stay readable as long as a view has them mapped."""
         if self.trainer.is_global_zero:
             shutil.rmtree(self.run_dir / FOLDER, ignore_errors=True)
-
-    def _rows(self, images: int, round_number: int, quota: int) -> IntArray | None:
-        """Ask the rule which images it wants scored; None for all."""
-        rule = self.plan.acquisition
-        if type(rule).rows_to_score is Acquisition.rows_to_score:
-            return None
-
-        def ask() -> IntArray | None:
-            count = min(quota, images)
-            rows = rule.rows_to_score(images, count, round_generator(self.seed, round_number, stream=3))
-            if rows is None:
-                return None
-            rows = np.asarray(rows)
-            fits = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) >= count
-            if not (fits and (np.diff(rows) > 0).all() and (not len(rows) or (rows[0] >= 0 and rows[-1] < images))):
-                msg = (
-                    f"Expected `rows_to_score` of {type(rule).__name__} to give at least {count} increasing rows below "
-                    f"{images}, but got {rows!r:.80}. This is a defect of the rule: nothing was bought."
-                )
-                raise AcquisitionError(msg)
-            return rows.astype(np.int64)
-
-        return on_rank_zero(self.trainer, ask)
 
     def _pool(
         self,
@@ -195,9 +154,9 @@ class PoolScorer:
         """Score the images of the pool that are wanted."""
         indices = wanted.indices
         self.scored = 0
-        if not needs & {"logits", "embeddings"}:
+        if not needs & {"logits", "embeddings", "committee_logits"}:
             return _none(len(indices))
-        self.scored, embeddings = len(indices), "embeddings" in needs
+        embeddings = "embeddings" in needs
 
         def share(skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
             for batch in data.pool_loader(self.trainer.global_rank, self.trainer.world_size, wanted.rows, skip=skip):
@@ -207,16 +166,22 @@ class PoolScorer:
             for callback in phase_callbacks(self.trainer):
                 callback.on_scored(self.trainer, module, images, len(indices))
 
-        columns = {"logits": module.num_classes} | ({"embeddings": module.embedding_dim} if embeddings else {})
+        phases = member_phases(wanted.round, self._most_members) if "committee_logits" in needs else []
+        members = earlier_networks(self.trainer, module, self.run_dir / "checkpoints", phases)
+        columns = {"logits": module.num_classes * (1 + len(members))}
+        self.scored = -(-len(indices) * (1 + len(members)) // self._most_members)
+        columns |= {"embeddings": module.embedding_dim} if embeddings else {}
         if len(indices) * sum(columns.values()) * DTYPE.itemsize <= IN_MEMORY:
             strategy = self.trainer.strategy
-            return score_images(module, strategy, share(), len(indices), embeddings=embeddings, on_batch=tell)
+            return score_images(
+                module, strategy, share(), len(indices), embeddings=embeddings, members=members, on_batch=tell
+            )
 
         def facts() -> ScoreFacts:
             return ScoreFacts(
                 round=wanted.round,
                 columns=columns,
-                weights=weights_digest(module.network),
+                weights=weights_digest(module.network, *members),
                 pool=pool_digest(data.pool.fingerprint(), indices),
                 images=len(indices),
                 batch=data.eval_batch_size,
@@ -225,7 +190,7 @@ class PoolScorer:
             )
 
         folder = self.run_dir / FOLDER / f"round_{wanted.round}"
-        filed = score_to_files(module, self.trainer, share, folder, facts, on_batch=tell)
+        filed = score_to_files(module, self.trainer, share, folder, facts, members=members, on_batch=tell)
         if filed.resumed:
             self.scored = None
         return filed.scores
@@ -239,6 +204,12 @@ class PoolScorer:
         share = ((batch["row"], batch["image"]) for batch in loader)
         features = "labelled_embeddings" in needs
         return score_images(module, self.trainer.strategy, share, count, embeddings=features)
+
+
+def _by_model(pool: ImageScores, classes: int) -> NDArray[np.float32] | None:
+    """Give logits by image, model and class; None where there are none, as on other ranks than 0."""
+    images, columns = pool.logits.shape
+    return pool.logits.reshape(images, columns // classes, classes) if columns else None
 
 
 def _none(count: int) -> ImageScores:

@@ -189,7 +189,7 @@ class PurchaseLoop(PhasedFitLoop):
             batch=module.recipe.batch_size * trainer.world_size,
             pseudo=data.pseudo_images or pseudo,
             validate_every=trainer.check_val_every_n_epoch or 1,
-            scored_share=self.buyer.scorer.wanted_share(in_pool),
+            scored_share=self.buyer.scorer.wanted.share(in_pool),
         )
 
     def _revise(self) -> None:

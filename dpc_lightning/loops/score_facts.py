@@ -24,7 +24,7 @@ class ScoreFacts:
     columns: dict[str, int]
     """What is scored, `logits` and `embeddings`, and how many numbers an image has of it."""
     weights: str
-    """Digest of the network's weights."""
+    """Digest of the weights of all networks."""
     pool: str
     """Digest of the images' names and of which of them are scored."""
     images: int
@@ -64,11 +64,11 @@ class ScoreFacts:
         return start, min(start + self.batch, self.images)
 
 
-def weights_digest(network: nn.Module) -> str:
-    """Hash all parameters and buffers of a network, bit for bit.
+def weights_digest(*networks: nn.Module) -> str:
+    """Hash all parameters and buffers of networks, bit for bit.
 
     Args:
-        network: the network, on any device.
+        *networks: one or more, on any device.
 
     Returns:
         sha256 as 64 hexadecimal digits.
@@ -81,9 +81,10 @@ def weights_digest(network: nn.Module) -> str:
         False
     """
     digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(name.encode() + b"\0")
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    for network in networks:
+        for name, value in sorted(network.state_dict().items()):
+            digest.update(name.encode() + b"\0")
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

@@ -1,6 +1,6 @@
 """Scoring images with the current model, on one rank or many, without padding or a sampler of Lightning's."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from lightning.pytorch.strategies import ParallelStrategy, Strategy
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dpc_lightning.models.backbone import Network
 from dpc_lightning.models.classifier import MultiLabelClassifier
 
 __all__ = ["ImageScores", "ScoredBatch", "equal_buffers", "score_batches", "score_images"]
@@ -19,7 +20,8 @@ class ImageScores:
     """What the model says about a set of images, in the order of the set. Rank 0 holds it; the others hold no columns.
 
     Attributes:
-        logits: `(N, C)` float32, before the sigmoid; `(N, 0)` on other ranks than 0.
+        logits: `(N, C)` float32, before the sigmoid; those of more models beside them, `(N, K C)`; `(N, 0)` on other
+            ranks than 0.
         embeddings: `(N, D)` float32, penultimate features; `(N, 0)` if they were not asked for, and on other ranks.
     """
 
@@ -38,6 +40,7 @@ def score_images(
     count: int,
     *,
     embeddings: bool,
+    members: Sequence[Network] = (),
     on_batch: Callable[[int], None] | None = None,
 ) -> ImageScores:
     """Score every image of a set exactly once over all ranks, and put the scores together on rank 0.
@@ -52,6 +55,7 @@ def score_images(
         batches: this rank's share: positions `(B,)` int64 in the set and images `(B, 3, H, W)` uint8.
         count: N, images of the whole set.
         embeddings: whether to keep the features too.
+        members: more networks whose logits are wanted, after those of the classifier.
         on_batch: called with the number of images after each batch.
 
     Returns:
@@ -62,9 +66,10 @@ def score_images(
     """
     equal_buffers(module, strategy)
     rank, world = _place(strategy)
-    share = score_batches(module, strategy, batches, embeddings=embeddings, on_batch=on_batch)
+    share = score_batches(module, strategy, batches, embeddings=embeddings, members=members, on_batch=on_batch)
     once = True
-    table = _Table(count if rank == 0 else 0, module.num_classes, module.embedding_dim if embeddings else 0)
+    columns = module.num_classes * (1 + len(members))
+    table = _Table(count if rank == 0 else 0, columns, module.embedding_dim if embeddings else 0)
     if rank == 0:
         for scored in share:
             table.put(*scored)
@@ -110,6 +115,7 @@ def score_batches(
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     embeddings: bool,
+    members: Sequence[Network] = (),
     on_batch: Callable[[int], None] | None,
 ) -> Iterator[ScoredBatch]:
     """Score a rank's batches one after the other.
@@ -119,6 +125,7 @@ def score_batches(
         strategy: moves batches to the device.
         batches: positions `(B,)` int64 in the set and images `(B, 3, H, W)` uint8.
         embeddings: whether to compute the features too.
+        members: more networks, in evaluation, whose logits come after those of the classifier.
         on_batch: called with the number of images when the next batch is asked for.
 
     Yields:
@@ -129,7 +136,11 @@ def score_batches(
     try:
         with torch.no_grad(), strategy.precision_plugin.forward_context():
             for positions, images in batches:
-                logits, features = module.score_batch(strategy.batch_to_device(images), embeddings=embeddings)
+                images = strategy.batch_to_device(images)  # noqa: PLW2901
+                logits, features = module.score_batch(images, embeddings=embeddings)
+                if members:
+                    prepared = module.prepare(images)
+                    logits = torch.cat([logits, *(member(prepared).float() for member in members)], dim=1)
                 none = logits[:, :0] if features is None else features
                 yield positions.numpy(), logits.float().cpu().numpy(), none.float().cpu().numpy()
                 if on_batch is not None:
