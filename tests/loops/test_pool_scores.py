@@ -11,8 +11,8 @@ from dpc_lightning.__main__ import main
 from dpc_lightning.loops import pool_scores
 from dpc_lightning.loops.filed_scoring import score_to_files
 from dpc_lightning.purchase.ledger import Ledger
-from tests.loops.probes import Honest
-from tests.loops.test_buyer import SHORT, wanting
+from tests.loops.probes import Honest, Service
+from tests.loops.test_buyer import SERVICE, SHORT, wanting
 from tests.loops.test_score_files import refusing
 from tests.small_run import purchases, words
 from tests.test_resume import Stop
@@ -59,6 +59,18 @@ def test_a_disk_without_room_is_named_and_the_same_command_goes_on(
     assert len(purchases(tmp_path / "run")) == 12
     assert [pool.logits.shape for pool in Honest.given] == [(50, 6), (44, 6)]
     assert not any(pool.embeddings.flags.writeable for pool in Honest.given)
+    assert not (tmp_path / "run" / "scores").exists()
+
+
+def test_nothing_lies_on_the_disk_while_people_label(
+    small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_scores, "IN_MEMORY", 0)
+    Service.reset(pending=1)
+    command = words(small_root, tmp_path / "run", *SHORT, *wanting("logits"), *SERVICE)
+    assert main(command) == 3
+    with Ledger.read(tmp_path / "run" / "ledger.sqlite") as ledger:
+        assert len(ledger.events("picks")) == 1
     assert not (tmp_path / "run" / "scores").exists()
 
 
