@@ -131,8 +131,10 @@ class CostMeter(PhaseCallback):
             self._opened += record.score_seconds + record.pick_seconds + record.buy_seconds
         if record.replayed or not record.pool:
             return  # nothing was scored or picked
-        if record.score_seconds:
-            self._score, self._score_image = 0.0, record.score_seconds / record.pool
+        if record.scored:
+            self._score, self._score_image = 0.0, record.score_seconds / record.scored
+        elif record.scored == 0:
+            self._score, self._score_image = record.score_seconds, 0.0
         self._pick = record.pick_seconds / (record.pool * max(1, len(record.indices)))
         self._means["buy"].values.append(record.buy_seconds)
 

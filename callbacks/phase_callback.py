@@ -1,5 +1,6 @@
 """The base of callbacks that know phases and purchases."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from dpc_lightning.purchase.plan import Phase
 
-__all__ = ["PhaseCallback", "PurchaseRecord"]
+__all__ = ["PhaseCallback", "PurchaseRecord", "phase_callbacks"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class PurchaseRecord:
         scores: `(n,)` float32, score of each when it was picked; NaN for rules without one.
         labels: `(n, C)` uint8.
         pool: images that could have been picked.
+        scored: images of the pool that were scored; where a rule hears several models, those that only some of them
+            were asked about count for less. None where an earlier start had scored a part of them, so that the
+            seconds say nothing of an image.
         labels_left: what is left of the label budget after this purchase.
         score_seconds: seconds that scoring the pool took.
         pick_seconds: seconds that picking took.
@@ -33,6 +37,7 @@ class PurchaseRecord:
     scores: NDArray[np.float32]
     labels: NDArray[np.uint8]
     pool: int
+    scored: int | None
     labels_left: int
     score_seconds: float
     pick_seconds: float
@@ -66,3 +71,13 @@ class PhaseCallback(Callback):
 
     def on_purchase(self, trainer: Trainer, pl_module: LightningModule, record: PurchaseRecord) -> None:
         """A round has bought labels; they are in the ledger and in the data, training on them has not begun."""
+
+
+def phase_callbacks(trainer: Trainer) -> Iterator[PhaseCallback]:
+    """Give the callbacks of a trainer that know phases, in their order.
+
+    Args:
+        trainer: the trainer of the run.
+    """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return (callback for callback in callbacks if isinstance(callback, PhaseCallback))

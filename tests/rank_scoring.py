@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from dpc_lightning.acquisition import Badge, ClassQuota, ExpectedGain, HardClass, MeanEntropy, Random
+from dpc_lightning.acquisition import Badge, ClassQuota, Committee, ExpectedGain, HardClass, MeanEntropy, Random
 from dpc_lightning.acquisition.base import Acquisition, Need
 from dpc_lightning.cli import PurchaseCLI
 from dpc_lightning.loops.scoring import score_images
@@ -36,16 +37,22 @@ def judge(run_dir: RunDir, out: Path, rank: int, world: int) -> None:
     trainer.validate(module, datamodule=data, verbose=False)
     for buffer in module.buffers():
         buffer.add_(rank)
-    view = trainer.purchase_loop.buyer._view(data, module, NEEDS, 1)
+    scorer = trainer.purchase_loop.buyer.scorer
+    view = scorer.view(data, module, NEEDS, 1)
+    scorer.plan, scorer.run_dir = replace(scorer.plan, acquisition=Committee()), run_dir.path
+    heard = scorer.view(data, module, {"committee_logits"}, 3)
     data.set_bought(np.arange(len(data.pool) - 1), np.zeros((len(data.pool) - 1, module.num_classes)))
-    single = trainer.purchase_loop.buyer._view(data, module, NEEDS, 2)  # one image, so ranks without any
+    single = scorer.view(data, module, NEEDS, 2)  # one image, so ranks without any
     with pytest.raises(RuntimeError, match="each of 99 images to be scored once"):  # on all ranks, or some would wait
         score_images(module, trainer.strategy, [], 99, embeddings=True)
     if rank:
+        assert heard.committee_logits is None
         assert view.logits.size == view.embeddings.size == view.labelled_embeddings.size == 0
         return
     picks = {type(rule).__name__: rule.select(view, 12, np.random.default_rng(0)).indices for rule in RULES}
     said = {name: getattr(view, name) for name in ("indices", "logits", "embeddings", "labelled_embeddings")}
+    assert heard.committee_logits is not None
+    said["committee"] = heard.committee_logits
     last = {"last_logits": single.logits, "last_embeddings": single.embeddings}
     validation = {"thresholds": module.thresholds, "f1": module.class_f1, "map": np.array(module.validation_map)}
     np.savez(out / f"{world}.npz", **said, **last, **validation, **picks)  # type: ignore[arg-type]  # names of arrays

@@ -9,6 +9,7 @@ from dpc_lightning.acquisition.cascade import Cascade
 from dpc_lightning.acquisition.class_quota import ClassQuota
 from dpc_lightning.acquisition.class_stratified import ClassStratified
 from dpc_lightning.acquisition.cluster_margin import ClusterMargin
+from dpc_lightning.acquisition.committee import Committee
 from dpc_lightning.acquisition.composed import Composed
 from dpc_lightning.acquisition.cvirs import Cvirs
 from dpc_lightning.acquisition.d2_diversity import KMeansPlusPlus
@@ -49,6 +50,7 @@ __all__ = [
     "ClassQuota",
     "ClassStratified",
     "ClusterMargin",
+    "Committee",
     "Composed",
     "Cvirs",
     "Direct",

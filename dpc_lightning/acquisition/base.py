@@ -37,6 +37,7 @@ class Acquisition(ABC):
         stochastic: whether another generator gives other picks.
         time: operations, in N (pool), L (labelled), B (picks), C (classes), D (columns of the embeddings).
         memory: bytes beside the pool, in the same letters.
+        members: models that the rule wants to hear at most, the current one and those of the phases before it.
         largest_pool: images from which on the rule refuses, because its cost grows faster than the pool; None for a
             rule that is fit for any.
     """
@@ -45,6 +46,7 @@ class Acquisition(ABC):
     stochastic: bool = False
     time: str = ""
     memory: str = ""
+    members: int = 1
     largest_pool: int | None = None
 
     def rows_to_score(self, images: int, count: int, rng: np.random.Generator) -> IntArray | None:  # noqa: ARG002

@@ -18,6 +18,7 @@ class Composed(Acquisition):
     def __init__(self, parts: dict[str, Acquisition]) -> None:
         self._parts = parts
         self.needs: frozenset[Need] = frozenset().union(*(rule.needs for rule in parts.values()))
+        self.members = max(rule.members for rule in parts.values())
         self.stochastic = any(rule.stochastic for rule in parts.values())
 
     def check_pool(self, images: int, count: int = 1) -> None:

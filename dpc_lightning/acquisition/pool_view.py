@@ -14,7 +14,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 LabelArray = NDArray[np.uint8]
 
-Need = Literal["logits", "embeddings", "labelled_embeddings", "labelled_logits", "head"]
+Need = Literal["logits", "embeddings", "labelled_embeddings", "labelled_logits", "head", "committee_logits"]
 """What scoring can compute for an acquisition: nothing else is computed than what `Acquisition.needs` names."""
 
 
@@ -51,6 +51,8 @@ class PoolView:
         bought: how many of the labelled images were bought: the last so many rows, in the order of purchase.
         labelled_logits: `(L, C)` float32; None if not needed.
         head: the network's last layer; None if not needed.
+        committee_logits: `(N, K, C)` float32, what the current model and those at the ends of the phases before it say,
+            the latest first; None if not needed.
         validation_map: mean average precision of the current model on validation, in [0, 1]; NaN if unknown.
         chosen_embeddings: `(M, D)`, features of images that another rule has chosen in this round already; their labels
             are not known. Empty outside a composition.
@@ -71,6 +73,7 @@ class PoolView:
     head: Head | None = None
     validation_map: float = float("nan")
     chosen_embeddings: FloatArray | None = None
+    committee_logits: FloatArray | None = None
     checked: bool = field(default=False, repr=False)
     """Whether its rows are part of a view that was checked already."""
     prevalence: FloatArray = field(init=False)
@@ -120,6 +123,7 @@ class PoolView:
             indices=self.indices[rows],
             logits=self.logits[rows],
             embeddings=self.embeddings[rows],
+            committee_logits=None if self.committee_logits is None else self.committee_logits[rows],
             checked=True,
         )
 
@@ -150,6 +154,7 @@ class PoolView:
                 raise AcquisitionError(msg)
             if rows.shape[1]:
                 _check_finite(name, rows, self.indices)
+        self._check_committee()
         if not 0 <= self.bought <= len(self.labelled_labels):
             msg = f"Expected `bought` between 0 and {len(self.labelled_labels)} labelled images, but got {self.bought}."
             raise AcquisitionError(msg)
@@ -171,10 +176,19 @@ class PoolView:
             msg = "Expected distinct pool indices, but some are repeated."
             raise AcquisitionError(msg)
 
+    def _check_committee(self) -> None:
+        if self.committee_logits is None:
+            return
+        shape, wanted = self.committee_logits.shape, f"({len(self)}, models, {self.num_classes})"
+        if len(shape) != 3 or shape[0] != len(self) or shape[2] != self.num_classes:
+            msg = f"Expected pool `committee_logits` of shape {wanted}, but got {shape}."
+            raise AcquisitionError(msg)
+        _check_finite("committee_logits", self.committee_logits, self.indices)
+
 
 def _check_finite(name: str, rows: FloatArray, indices: IntArray, block: int = 65_536) -> None:
     for start in range(0, len(rows), block):
-        finite = np.isfinite(rows[start : start + block]).all(axis=1)
+        finite = np.isfinite(rows[start : start + block]).all(axis=tuple(range(1, rows.ndim)))
         if not finite.all():
             bad = indices[start : start + block][~finite]
             msg = (

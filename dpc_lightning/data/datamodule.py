@@ -280,7 +280,7 @@ class PurchaseDataModule(pl.LightningDataModule):
         return self._eval_loader(self.test_set)
 
     def pool_loader(
-        self, rank: int = 0, world_size: int = 1, rows: NDArray[np.int64] | None = None
+        self, rank: int = 0, world_size: int = 1, rows: NDArray[np.int64] | None = None, *, skip: int = 0
     ) -> DataLoader[PoolItem]:
         """Load a rank's share of the unbought images, each exactly once over all ranks.
 
@@ -288,6 +288,7 @@ class PurchaseDataModule(pl.LightningDataModule):
             rank: from 0.
             world_size: number of ranks; whole batches are dealt out to them.
             rows: positions in `unlabelled` of the images that are wanted; None for all.
+            skip: batches of this rank that are left out, because they have been scored before.
 
         Returns:
             A loader of dicts of `index` and `image`.
@@ -296,7 +297,7 @@ class PurchaseDataModule(pl.LightningDataModule):
         count = len(self.unlabelled)
         if rows is not None:
             wanted, count = Subset(self.unlabelled, rows.tolist()), len(rows)
-        return self._shard(wanted, ShardBatches(count, self.eval_batch_size, rank, world_size))
+        return self._shard(wanted, ShardBatches(count, self.eval_batch_size, rank, world_size, skip=skip))
 
     def labelled_loader(self, rank: int = 0, world_size: int = 1) -> DataLoader[EvalItem]:
         """Load a rank's share of all owned images without augmentation, each exactly once over all ranks.

@@ -145,6 +145,7 @@ class ShardBatches(Sampler[list[int]]):
         pad: give a rank that has one batch less a last one of the first image alone, so that all ranks have the same
             number of batches. Needed where each batch goes through a wrapper that makes the ranks wait for each other.
             Rank 0 never gets one, and always has the batch that the image belongs to.
+        skip: batches of this rank, from its first on, that are left out.
 
     Raises:
         ConfigError: if a number is out of its range.
@@ -154,14 +155,19 @@ class ShardBatches(Sampler[list[int]]):
         [[[0, 1], [4]], [[2, 3]]]
         >>> list(ShardBatches(5, 2, rank=1, world_size=2, pad=True))
         [[2, 3], [0]]
+        >>> list(ShardBatches(5, 2, skip=2))
+        [[4]]
     """
 
-    def __init__(self, count: int, batch_size: int, rank: int = 0, world_size: int = 1, *, pad: bool = False) -> None:
+    def __init__(
+        self, count: int, batch_size: int, rank: int = 0, world_size: int = 1, *, pad: bool = False, skip: int = 0
+    ) -> None:
         _check(count, batch_size, rank, world_size)
         self.count = count
         self.batch_size = batch_size
-        self._starts = range(rank * batch_size, count, world_size * batch_size)
-        self._pad = pad and len(self._starts) < len(range(0, count, world_size * batch_size))
+        starts = range(rank * batch_size, count, world_size * batch_size)
+        self._starts = starts[skip:]
+        self._pad = pad and len(starts) < len(range(0, count, world_size * batch_size))
 
     def __len__(self) -> int:
         return len(self._starts) + self._pad

@@ -104,14 +104,15 @@ class Planner(PhaseCallback):
         work = self.work()
         if not (rounds_follow and self.plan.spend_all and work.labels):
             return 0.0
-        return self.costs(training).validation + purchase_seconds(self.costs(), work.pool, work.labels)
+        purchase = purchase_seconds(self.costs(), work.pool, work.labels, work.scored_share)
+        return self.costs(training).validation + purchase
 
     def next_purchase(self, rounds: int) -> float:
         """Predict what the purchase of the next of so many rounds takes; nothing where the reserve is for it."""
         work = self.work()
         if not rounds or not work.labels or (rounds == 1 and self.plan.spend_all):
             return 0.0
-        return purchase_seconds(self.costs(), work.pool, share(work.labels, rounds))
+        return purchase_seconds(self.costs(), work.pool, share(work.labels, rounds), work.scored_share)
 
     def decide(self, done: int) -> Decision:
         """Plan the rounds that follow, by the seconds that are left.

@@ -1,17 +1,17 @@
 """The loop of the whole run: pretrain, rounds of (score, pick, buy, train), evaluation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 
 from dpc_lightning.acquisition.base import LabelArray
 from dpc_lightning.callbacks.compute_budget import NEVER, ComputeBudget
 from dpc_lightning.callbacks.cost_meter import CostMeter
 from dpc_lightning.callbacks.label_budget import LabelBudget
-from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord
+from dpc_lightning.callbacks.phase_callback import PhaseCallback, PurchaseRecord, phase_callbacks
 from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
 from dpc_lightning.loops.buyer import Buyer
 from dpc_lightning.loops.phased_fit_loop import PhasedFitLoop
@@ -105,7 +105,7 @@ class PurchaseLoop(PhasedFitLoop):
 
     def run(self) -> None:
         """Train phase after phase."""
-        for callback in self._listeners():
+        for callback in phase_callbacks(self.trainer):
             callback.on_loop_start(self.trainer, self._module)
         if self.resumed:
             self._prepare_clock()
@@ -117,7 +117,7 @@ class PurchaseLoop(PhasedFitLoop):
         self._prepare_clock()  # where checkpoints were lost, the ledger knows more than a run that starts anew
         if self.plan.seconds is not None and self.plan.labels and len(self._data.unlabelled):
             with self.compute_budget.doing("score"):
-                trial = self.buyer.try_scoring(self._data, self._module)
+                trial = self.buyer.scorer.try_scoring(self._data, self._module)
             self.meter.expect_validation(trial.image_seconds * len(self._data.validation))
             if self.plan.pseudo_labels is not None or self.plan.acquisition.needs & {"logits", "embeddings"}:
                 self.meter.note_scoring(trial.start_seconds, trial.image_seconds)
@@ -127,7 +127,7 @@ class PurchaseLoop(PhasedFitLoop):
         """Close the phase that has ended; buy, and prepare the next one."""
         if self._module.validated_step != self.trainer.global_step:
             self.validate()  # thresholds and scores must be those of the weights that pick, or that are tested
-        for callback in self._listeners():
+        for callback in phase_callbacks(self.trainer):
             callback.on_phase_end(self.trainer, self._module, self.phase)
         if self.phase.kind == "evaluate":
             return False
@@ -139,7 +139,7 @@ class PurchaseLoop(PhasedFitLoop):
             self.compute_budget.finish()
         self._enter(following)
         if record is not None:
-            for callback in self._listeners():
+            for callback in phase_callbacks(self.trainer):
                 callback.on_purchase(self.trainer, self._module, record)
         self._announce(following)
         return True
@@ -189,6 +189,7 @@ class PurchaseLoop(PhasedFitLoop):
             batch=module.recipe.batch_size * trainer.world_size,
             pseudo=data.pseudo_images or pseudo,
             validate_every=trainer.check_val_every_n_epoch or 1,
+            scored_share=self.buyer.scorer.wanted.share(in_pool),
         )
 
     def _revise(self) -> None:
@@ -260,7 +261,7 @@ class PurchaseLoop(PhasedFitLoop):
             self.compute_budget.noted_place = self._noted_stop()
 
     def _buy(self, phase: Phase) -> PurchaseRecord:
-        for callback in self._listeners():
+        for callback in phase_callbacks(self.trainer):
             callback.on_round_start(self.trainer, self._module, phase)
         self.label_budget.settle(len(self._data.bought))
         rounds = sum(each.kind == "round" for each in self.phases[phase.cursor :])
@@ -287,7 +288,7 @@ class PurchaseLoop(PhasedFitLoop):
 
     def _announce(self, phase: Phase) -> None:
         self._module.phase = phase.name
-        for callback in self._listeners():
+        for callback in phase_callbacks(self.trainer):
             callback.on_phase_start(self.trainer, self._module, phase)
 
     def _view(self, phase: Phase, module: MultiLabelClassifier) -> TrainView:
@@ -303,7 +304,3 @@ class PurchaseLoop(PhasedFitLoop):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
         )
-
-    def _listeners(self) -> Iterator[PhaseCallback]:
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        return (callback for callback in callbacks if isinstance(callback, PhaseCallback))

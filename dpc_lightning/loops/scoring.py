@@ -1,6 +1,6 @@
 """Scoring images with the current model, on one rank or many, without padding or a sampler of Lightning's."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,10 @@ from lightning.pytorch.strategies import ParallelStrategy, Strategy
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dpc_lightning.models.backbone import Network
 from dpc_lightning.models.classifier import MultiLabelClassifier
 
-__all__ = ["ImageScores", "score_images"]
+__all__ = ["ImageScores", "ScoredBatch", "equal_buffers", "score_batches", "score_images"]
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,17 @@ class ImageScores:
     """What the model says about a set of images, in the order of the set. Rank 0 holds it; the others hold no columns.
 
     Attributes:
-        logits: `(N, C)` float32, before the sigmoid; `(N, 0)` on other ranks than 0.
+        logits: `(N, C)` float32, before the sigmoid; those of more models beside them, `(N, K C)`; `(N, 0)` on other
+            ranks than 0.
         embeddings: `(N, D)` float32, penultimate features; `(N, 0)` if they were not asked for, and on other ranks.
     """
 
     logits: NDArray[np.float32]
     embeddings: NDArray[np.float32]
+
+
+ScoredBatch = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
+"""Positions `(B,)`, logits `(B, C)` and features `(B, D)` or `(B, 0)` of a batch."""
 
 
 def score_images(
@@ -34,6 +40,7 @@ def score_images(
     count: int,
     *,
     embeddings: bool,
+    members: Sequence[Network] = (),
     on_batch: Callable[[int], None] | None = None,
 ) -> ImageScores:
     """Score every image of a set exactly once over all ranks, and put the scores together on rank 0.
@@ -48,6 +55,7 @@ def score_images(
         batches: this rank's share: positions `(B,)` int64 in the set and images `(B, 3, H, W)` uint8.
         count: N, images of the whole set.
         embeddings: whether to keep the features too.
+        members: more networks whose logits are wanted, after those of the classifier.
         on_batch: called with the number of images after each batch.
 
     Returns:
@@ -56,12 +64,12 @@ def score_images(
     Raises:
         RuntimeError: on all ranks, if an image was scored never or twice, which is a defect of the loader.
     """
-    for buffer in module.buffers():
-        buffer.copy_(strategy.broadcast(buffer))
+    equal_buffers(module, strategy)
     rank, world = _place(strategy)
-    share = _score(module, strategy, batches, embeddings=embeddings, on_batch=on_batch)
+    share = score_batches(module, strategy, batches, embeddings=embeddings, members=members, on_batch=on_batch)
     once = True
-    table = _Table(count if rank == 0 else 0, module.num_classes, module.embedding_dim if embeddings else 0)
+    columns = module.num_classes * (1 + len(members))
+    table = _Table(count if rank == 0 else 0, columns, module.embedding_dim if embeddings else 0)
     if rank == 0:
         for scored in share:
             table.put(*scored)
@@ -77,10 +85,6 @@ def score_images(
     if rank == 0:
         return ImageScores(table.logits, table.features)
     return ImageScores(np.zeros((count, 0), np.float32), np.zeros((count, 0), np.float32))
-
-
-_Scored = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
-"""Positions `(B,)`, logits `(B, C)` and features `(B, D)` or `(B, 0)` of a batch."""
 
 
 class _Table:
@@ -105,20 +109,38 @@ class _Table:
         return self._rows == len(self._seen) and bool(self._seen.all())
 
 
-def _score(
+def score_batches(
     module: MultiLabelClassifier,
     strategy: Strategy,
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     embeddings: bool,
+    members: Sequence[Network] = (),
     on_batch: Callable[[int], None] | None,
-) -> Iterator[_Scored]:
+) -> Iterator[ScoredBatch]:
+    """Score a rank's batches one after the other.
+
+    Args:
+        module: the classifier; its mode is restored afterwards.
+        strategy: moves batches to the device.
+        batches: positions `(B,)` int64 in the set and images `(B, 3, H, W)` uint8.
+        embeddings: whether to compute the features too.
+        members: more networks, in evaluation, whose logits come after those of the classifier.
+        on_batch: called with the number of images when the next batch is asked for.
+
+    Yields:
+        Each batch's scores, in the memory of the host.
+    """
     was_training = module.training
     module.eval()
     try:
         with torch.no_grad(), strategy.precision_plugin.forward_context():
             for positions, images in batches:
-                logits, features = module.score_batch(strategy.batch_to_device(images), embeddings=embeddings)
+                images = strategy.batch_to_device(images)  # noqa: PLW2901
+                logits, features = module.score_batch(images, embeddings=embeddings)
+                if members:
+                    prepared = module.prepare(images)
+                    logits = torch.cat([logits, *(member(prepared).float() for member in members)], dim=1)
                 none = logits[:, :0] if features is None else features
                 yield positions.numpy(), logits.float().cpu().numpy(), none.float().cpu().numpy()
                 if on_batch is not None:
@@ -127,11 +149,22 @@ def _score(
         module.train(was_training)
 
 
+def equal_buffers(module: MultiLabelClassifier, strategy: Strategy) -> None:
+    """Make the statistics of BatchNorm, which are local to a rank, equal to those of rank 0.
+
+    Args:
+        module: the classifier.
+        strategy: knows the ranks.
+    """
+    for buffer in module.buffers():
+        buffer.copy_(strategy.broadcast(buffer))
+
+
 def _place(strategy: Strategy) -> tuple[int, int]:
     return (strategy.global_rank, strategy.world_size) if isinstance(strategy, ParallelStrategy) else (0, 1)
 
 
-def _send(share: list[_Scored], device: torch.device) -> None:
+def _send(share: list[ScoredBatch], device: torch.device) -> None:
     """Send a share to rank 0: its number of batches, then for each batch its length and its three tables."""
     torch.distributed.send(torch.tensor([len(share)], device=device), 0)
     share.reverse()
@@ -144,7 +177,7 @@ def _send(share: list[_Scored], device: torch.device) -> None:
                 torch.distributed.send(torch.from_numpy(table).to(device), 0)
 
 
-def _receive(rank: int, widths: tuple[int, int], device: torch.device) -> Iterator[_Scored]:
+def _receive(rank: int, widths: tuple[int, int], device: torch.device) -> Iterator[ScoredBatch]:
     """Receive on rank 0 what another rank sends by `_send`."""
     for _ in range(_number_from(rank, device)):
         rows = _number_from(rank, device)

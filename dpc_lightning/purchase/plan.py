@@ -132,6 +132,16 @@ class PurchasePlan:
         """Whether rounds and epochs follow from the compute budget."""
         return self.rounds == "auto"
 
+    @property
+    def usual_quota(self) -> int:
+        """Labels that a round buys, or the most rounds that there may be; the first rounds may buy one less.
+
+        Example:
+            >>> PurchasePlan(labels=20, rounds=3).usual_quota
+            7
+        """
+        return share(self.labels, self.max_rounds if self.rounds == "auto" else self.rounds)
+
     def phases(self, evaluate_epochs: int) -> tuple[Phase, ...]:
         """List the phases of a run in order, as far as they are known before anything is measured.
 

@@ -20,10 +20,10 @@ class Clock:
         return self.now
 
 
-def record(*, replayed: bool = False) -> PurchaseRecord:
+def record(*, replayed: bool = False, scored: int | None = 100) -> PurchaseRecord:
     indices = np.arange(5)
     scores, labels = np.zeros(5, np.float32), np.zeros((5, 2), np.uint8)
-    return PurchaseRecord(1, indices, scores, labels, 100, 0, 2.0, 3.0, 0.5, replayed)
+    return PurchaseRecord(1, indices, scores, labels, 100, scored, 0, 2.0, 3.0, 0.5, replayed)
 
 
 def test_each_second_is_booked_once() -> None:
@@ -69,6 +69,21 @@ def test_a_trial_counts_until_the_first_purchase_and_a_replayed_one_says_nothing
     costs = meter.costs
     assert costs is not None
     assert (costs.score, costs.score_image, costs.pick, costs.validation) == (1.0, 0.25, None, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("scored", "start", "image"),
+    [(100, 0, 0.02), (20, 0, 0.1), (0, 2.0, 0), (None, 1.0, 0.25)],
+    ids=["the pool", "a part", "nothing of the pool", "the rest of what was begun"],
+)
+def test_the_images_count_that_were_scored(scored: int | None, start: float, image: float) -> None:
+    meter = CostMeter(clock=Clock())
+    meter.note_scoring(1.0, 0.25)
+    meter.on_train_batch_end(*HERE)
+    meter.on_purchase(*HERE, record(scored=scored))
+    costs = meter.costs
+    assert costs is not None
+    assert (costs.score, costs.score_image) == (start, image)
 
 
 def test_what_was_measured_survives_a_resume() -> None:

@@ -39,7 +39,7 @@ def test_what_the_ledger_says_is_taken_over() -> None:
 def record(left: int) -> PurchaseRecord:
     nothing = np.zeros(0, np.int64)
     return PurchaseRecord(
-        1, nothing, nothing.astype(np.float32), np.zeros((0, 1), np.uint8), 9, left, 0.0, 0.0, 0.0, False
+        1, nothing, nothing.astype(np.float32), np.zeros((0, 1), np.uint8), 9, 9, left, 0.0, 0.0, 0.0, False
     )
 
 

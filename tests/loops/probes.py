@@ -97,3 +97,10 @@ def label(indices: list[int]) -> Sequence[Sequence[int]]:
         msg = "12 labels are with the experts: start the same command again when they have answered."
         raise LabelsPendingError(msg)
     return [[index >> bit & 1 for bit in range(CLASSES)] for index in indices]
+
+
+class Hearing(Honest):
+    """Hears the models of three phases."""
+
+    needs: frozenset[Need] = frozenset({"logits", "committee_logits"})
+    members = 3

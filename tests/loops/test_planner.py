@@ -102,6 +102,18 @@ def test_more_seconds_give_more_rounds_then_more_epochs(small_root: Path, tmp_pa
     assert (epochs[0], epochs[-1]) == (0, 9)
 
 
+def test_only_the_images_that_the_rule_wants_scored_are_planned_for(
+    small_root: Path, tmp_path: Path, clock: WorkClock
+) -> None:
+    expected = {}
+    for wants in ("all", "third"):
+        rule = ("--purchase.acquisition=tests.loops.probes.Fussy", f"--purchase.acquisition.wants={wants}")
+        one = ("--purchase.max_rounds=1", "--purchase.pretrain_epochs=2", "--purchase.seconds=30")
+        fit(small_root, tmp_path / wants, *AUTO, *one, *rule)
+        expected[wants] = events(tmp_path / wants, PLAN)[0]["seconds"]
+    assert expected == {"all": pytest.approx(1.5 * 50 * IMAGE), "third": pytest.approx(1.5 * 17 * IMAGE)}
+
+
 def test_pretraining_takes_half_of_the_budget_at_most_and_its_rate_comes_down(
     small_root: Path, tmp_path: Path, clock: WorkClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def test_from_one_checkpoint_any_number_of_ranks_picks_the_same(
     one, *others = (np.load(tmp_path / f"{world}.npz") for world in WORLDS)
     assert one["logits"].shape == (50, 6)
     assert one["last_logits"].shape == (1, 6)
+    assert one["committee"].shape == (50, 3, 6)
     assert {type(rule).__name__ for rule in RULES} <= set(one)
     assert len({tuple(one[type(rule).__name__]) for rule in RULES}) == len(RULES)
     for other in others:

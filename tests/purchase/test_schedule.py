@@ -104,6 +104,15 @@ def test_picking_is_guessed_as_half_the_scoring_until_it_was_measured() -> None:
     assert purchase_seconds(Costs(step=0.1, score_image=0.01, pick=0.0), 100, 5) == pytest.approx(1.0)
 
 
+def test_what_is_not_scored_costs_nothing_but_what_is_bought_was_scored() -> None:
+    costs = Costs(step=0.1, score=1.0, score_image=0.01, pick=0.0)
+    assert purchase_seconds(costs, 100, 5, scored_share=0.2) == pytest.approx(1.2)
+    assert purchase_seconds(costs, 100, 40, scored_share=0.2) == pytest.approx(1.4)
+    whole, part = (Workload(8, 100, 40, batch=4, scored_share=share) for share in (1.0, 0.2))
+    assert rounds_seconds(costs, part, [0, 0]) == pytest.approx(2 + 0.01 * (20 + 20))
+    assert rounds_seconds(costs, whole, [0, 0]) == pytest.approx(2 + 0.01 * (100 + 80))
+
+
 @given(costs, works, st.floats(-5, 500), st.integers(1, 9), st.integers(1, 99))
 def test_pretraining_is_cut_to_whole_epochs_that_fit(
     cost: Costs, work: Workload, budget: float, done: int, asked: int
