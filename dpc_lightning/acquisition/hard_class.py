@@ -3,8 +3,8 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles, blocks, sigmoid, sum_over_classes
-from dpc_lightning.acquisition.scored import Scored
+from dpc_lightning.acquisition.probability import Doubles, blocks, likely_bound, sigmoid, sum_over_classes
+from dpc_lightning.acquisition.scored import Bound, Scored
 
 __all__ = ["HardClass", "weakness"]
 
@@ -33,6 +33,11 @@ class HardClass(Scored):
             by_class = np.ascontiguousarray(pool.logits[block].T)
             scores[block] = sum_over_classes(weights * sigmoid(by_class))
         return scores
+
+    def bound(self, pool: PoolView) -> Bound:
+        """Bound the probabilities in float32, see `likely_bound`."""
+        weights = weakness(pool.f1).astype(np.float32)
+        return lambda logits: likely_bound(logits) @ weights
 
 
 def weakness(f1: FloatArray) -> Doubles:

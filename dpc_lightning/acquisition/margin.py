@@ -5,11 +5,11 @@ from typing import Literal
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles, blocks, sigmoid, sum_over_classes
-from dpc_lightning.acquisition.scored import Scored
+from dpc_lightning.acquisition.probability import SLACK, Doubles, blocks, sigmoid, sum_over_classes
+from dpc_lightning.acquisition.scored import Bound, Scored
 from dpc_lightning.errors import ConfigError
 
-__all__ = ["Margin", "nearness"]
+__all__ = ["Margin", "half_bound", "nearness"]
 
 
 class Margin(Scored):
@@ -50,6 +50,36 @@ class Margin(Scored):
             scores[block] = sum_over_classes(nearness(pool.logits[block], thresholds))
         scores /= pool.logits.shape[1]
         return scores
+
+    def bound(self, pool: PoolView) -> Bound | None:
+        """Bound the nearness to 1/2, see `half_bound`; there is none to tuned thresholds."""
+        if self.boundary != "half":
+            return None
+        share = np.full(pool.logits.shape[1], 1 / pool.logits.shape[1], np.float32)
+        return lambda logits: half_bound(logits) @ share
+
+
+def half_bound(logits: FloatArray) -> FloatArray:
+    """Bound the nearness to 1/2 without an exponential: `2 / (1 + e^|z|) <= 2 / (2 + |z| + z²/2 + |z|³/6 + z⁴/24)`.
+
+    Args:
+        logits: any shape.
+
+    Returns:
+        The same shape, float32, larger by more than float32 may lose.
+
+    Example:
+        >>> half_bound(np.float32([0, 1e4])).round(3).tolist()
+        [1.0, 0.0]
+    """
+    size: FloatArray = np.abs(np.clip(logits, -1e6, 1e6, dtype=np.float32))
+    bound: FloatArray = size * np.float32(1 / 24)
+    for term in (1 / 6, 1 / 2, 1.0, 2.0):
+        bound += np.float32(term)
+        if term < 2:
+            bound *= size
+    np.divide(np.float32(2 * (1 + SLACK)), bound, out=bound)
+    return bound
 
 
 def nearness(logits: FloatArray, thresholds: FloatArray) -> Doubles:

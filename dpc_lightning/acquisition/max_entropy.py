@@ -3,8 +3,8 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles, binary_entropy, blocks
-from dpc_lightning.acquisition.scored import Scored
+from dpc_lightning.acquisition.probability import Doubles, binary_entropy, blocks, entropy_bound
+from dpc_lightning.acquisition.scored import Bound, Scored
 
 __all__ = ["MaxEntropy"]
 
@@ -33,3 +33,7 @@ class MaxEntropy(Scored):
         for block in blocks(len(pool)):
             scores[block] = binary_entropy(np.abs(pool.logits[block]).min(axis=1))
         return scores
+
+    def bound(self, pool: PoolView) -> Bound:  # noqa: ARG002  it depends on nothing else
+        """Bound the entropy without a logarithm, see `entropy_bound`."""
+        return lambda logits: entropy_bound(np.abs(logits).min(axis=1))

@@ -8,12 +8,26 @@ from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray
 
-__all__ = ["Doubles", "binary_entropy", "blocks", "sigmoid", "sum_over_classes", "top_rows"]
+__all__ = [
+    "SLACK",
+    "Doubles",
+    "binary_entropy",
+    "blocks",
+    "entropy_bound",
+    "likely_bound",
+    "sigmoid",
+    "sum_over_classes",
+    "top_rows",
+]
 
 Doubles = NDArray[np.float64]
 
 ROWS: Final = 32_768
 """Rows a block: large enough to hide the cost of a call, small enough for the cache."""
+
+
+SLACK: Final = 1e-4
+"""By how much of themselves bounds are too large, so that rounding to float32 does not make them too small."""
 
 
 def blocks(rows: int) -> Iterator[slice]:
@@ -63,6 +77,48 @@ def binary_entropy(logits: FloatArray | Doubles) -> Doubles:
     size = np.abs(logits.astype(np.float64))
     small = np.exp(-size)
     return np.log1p(small) + size * small / (1.0 + small)
+
+
+def entropy_bound(logits: FloatArray) -> FloatArray:
+    """Bound the binary entropy from above without a logarithm: `H(z) <= ln 2 / (1 + z² / (8 ln 2))`.
+
+    Args:
+        logits: any shape.
+
+    Returns:
+        The same shape, float32, larger than the bound by more than float32 may lose in a sum over classes.
+
+    Example:
+        >>> bool((entropy_bound(np.float32([0, 3])) >= binary_entropy(np.float32([0, 3]))).all())
+        True
+    """
+    bound: FloatArray = np.clip(logits, -1e6, 1e6, dtype=np.float32)
+    np.multiply(bound, bound, out=bound)
+    bound *= np.float32(1 / (8 * np.log(2)))
+    bound += np.float32(1)
+    np.divide(np.float32(np.log(2) * (1 + SLACK)), bound, out=bound)
+    return bound
+
+
+def likely_bound(logits: FloatArray) -> FloatArray:
+    """Bound probabilities from above in float32: the sigmoid, and more than float32 may lose.
+
+    Args:
+        logits: any shape.
+
+    Returns:
+        The same shape, float32.
+
+    Example:
+        >>> likely_bound(np.float32([-1e4, 0])).round(3).tolist()
+        [0.0, 0.5]
+    """
+    bound: FloatArray = np.clip(logits, -80, 80, dtype=np.float32)
+    np.negative(bound, out=bound)
+    np.exp(bound, out=bound)
+    bound += np.float32(1)
+    np.divide(np.float32(1 + SLACK), bound, out=bound)
+    return bound
 
 
 def sum_over_classes(by_class: Doubles) -> Doubles:

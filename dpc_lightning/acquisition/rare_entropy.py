@@ -3,8 +3,8 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles, binary_entropy, blocks, sum_over_classes
-from dpc_lightning.acquisition.scored import Scored
+from dpc_lightning.acquisition.probability import Doubles, binary_entropy, blocks, entropy_bound, sum_over_classes
+from dpc_lightning.acquisition.scored import Bound, Scored
 
 __all__ = ["RareEntropy"]
 
@@ -28,8 +28,17 @@ class RareEntropy(Scored):
 
     def scores(self, pool: PoolView) -> Doubles:
         """Give the weighted entropy of each image, `(N,)`."""
-        weights = 1 / np.sqrt(pool.prevalence.astype(np.float64) + 0.01)[:, None]
+        weights = _weights(pool)[:, None]
         scores = np.empty(len(pool))
         for block in blocks(len(pool)):
             scores[block] = sum_over_classes(weights * binary_entropy(np.ascontiguousarray(pool.logits[block].T)))
         return scores
+
+    def bound(self, pool: PoolView) -> Bound:
+        """Bound the entropies without a logarithm, see `entropy_bound`."""
+        weights = _weights(pool).astype(np.float32)
+        return lambda logits: entropy_bound(logits) @ weights
+
+
+def _weights(pool: PoolView) -> Doubles:
+    return 1 / np.sqrt(pool.prevalence.astype(np.float64) + 0.01)
