@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> Started:
     lock = ProcessLock(folder / ".lock", name=f"Folder {folder}", way_out="One folder, one entry.", error=RunDirError)
     try:
         config = _configuration(chosen, run_dir)
-        write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        _keep(config, folder / "config.yaml")
         record = _run(entry, config, folder, settings, console)
     finally:
         lock.release()
@@ -158,6 +158,19 @@ def _configuration(chosen: Namespace, run_dir: Path) -> dict[str, Any]:
     if data.get("generator"):
         data["generator"]["seed"] = _secret_seed(run_dir)
     return config
+
+
+def _keep(config: Mapping[str, Any], file: Path) -> None:
+    """Write the configuration down, or make sure that it is the one that the folder began with."""
+    if not file.exists():
+        write_text(file, yaml.safe_dump(dict(config), sort_keys=False))
+        return
+    earlier = yaml.safe_load(file.read_text(encoding="utf-8"))
+    differing = [key for key in {**earlier, **config} if earlier.get(key) != config.get(key)]
+    if differing:
+        groups = ", ".join(f"`{key}:`" for key in differing)
+        msg = f"{file.parent} was begun with other settings of {groups}. An entry is run once a folder: name another."
+        raise EntryError(msg)
 
 
 def _secret_seed(run_dir: Path) -> int:

@@ -73,7 +73,9 @@ def test_an_entry_from_the_description_is_run_judged_and_reported(
     made = yaml.safe_load((run_dir / "entry" / "config.yaml").read_text())["data"]
     assert made["generator"]["seed"] > 2**60
     assert Path(made["root"]) == run_dir / "data"
-    # a second start does nothing again
+    # a second start with another budget is refused, and one with the same does nothing again
+    assert entry(DESCRIBED, config, run_dir, "--purchase.seconds", "61", "--references", "[none]") == 2
+    assert "other settings of `purchase:`" in capsys.readouterr().err
     before = (run_dir / "rows.jsonl").read_bytes()
     assert entry(DESCRIBED, config, run_dir, "--purchase.seconds", "60", "--references", "[none]") == 0
     assert (run_dir / "rows.jsonl").read_bytes() == before

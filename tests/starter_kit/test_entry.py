@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -229,12 +230,7 @@ def test_a_second_start_finds_what_was_done(data: HostedData, tmp_path: Path) ->
 HOST = """
 import sys
 from pathlib import Path
-from typing import Any
-from dpc_lightning.starter_kit import entry as module
 from dpc_lightning.starter_kit.entry import run_entry
-from dpc_lightning.starter_kit.hosted_data import HostedData, open_data
-from dpc_lightning.starter_kit.seal.process import Seal, SealedProcess
-from dpc_lightning.starter_kit.seal.view import View
 from dpc_lightning.starter_kit.settings import EntrySettings
 from tests.starter_kit.hosting import sheets
 root, entry, folder = map(Path, sys.argv[1:])
@@ -271,6 +267,32 @@ def test_a_host_that_is_killed_loses_nothing_bought(seal: str, data: HostedData,
 
 def _text(file: Path) -> str:
     return file.read_text() if file.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("rights", "seal"), [("-sys_admin", "namespaces"), ("-sys_admin", "landlock"), ("-all", "landlock")]
+)
+def test_a_host_with_fewer_rights_seals_as_well(rights: str, seal: str, data: HostedData, tmp_path: Path) -> None:
+    """As root of a container: by a namespace of users of its own, or by Landlock."""
+    entry, folder = tmp_path / "run.py", tmp_path / "run"
+    folder.mkdir()
+    entry.write_text(
+        "import os\nclass ZEWDPCBaseRun:\n    def purchase_phase(self, unlabelled_dataset):\n"
+        f"        try: print('LEAK', open('{data.root}/unlabelled/labels.csv').read(9))\n"
+        "        except OSError: print('closed')\n"
+        "        print([line for line in open('/proc/self/status') if line.startswith('CapEff')])\n"
+        "        unlabelled_dataset.purchase_label(4)\n"
+    )
+    code = HOST.replace("EntrySettings()", f"EntrySettings(seal={seal!r})")
+    words = ["setpriv", f"--bounding-set={rights}", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    subprocess.run([*words, sys.executable, "-c", code, str(data.root), str(entry), str(folder)], check=True)
+    record = json.loads((folder / "entry.json").read_text())
+    assert (record["how"], record["bought"]) == ("finished", 1), record["text"]
+    assert seal in record["seal"].lower()
+    printed = (folder / "log.txt").read_text()
+    assert "closed" in printed
+    assert "LEAK" not in printed
+    assert "CapEff:\\t0000000000000000" in printed
 
 
 def test_data_within_what_python_needs_is_refused(

@@ -50,8 +50,7 @@ def main(handle: int) -> None:
 
 
 def _by_namespaces(channel: socket.socket, setup: Mapping[str, Any], view: View) -> None:
-    user = NOBODY if os.geteuid() == 0 else os.geteuid()
-    namespaces.enter(view, user)
+    user = namespaces.leave(NOBODY if os.geteuid() == 0 else os.geteuid())
     inside = os.fork()
     if inside:
         channel.close()
@@ -59,7 +58,7 @@ def _by_namespaces(channel: socket.socket, setup: Mapping[str, Any], view: View)
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
     set_death_signal(signal.SIGKILL)
     try:
-        namespaces.mount_proc()
+        namespaces.enter(view, user)
         _become(user)
         _give_up_rights(setup["limits"])
     except OSError as error:
@@ -74,10 +73,13 @@ def _by_namespaces(channel: socket.socket, setup: Mapping[str, Any], view: View)
 
 
 def _by_landlock(channel: socket.socket, setup: Mapping[str, Any], view: View) -> None:
-    if os.geteuid() == 0 and _can_be_reached(view):
-        _become(NOBODY)
-    elif os.geteuid() == 0:  # Python is installed where only root can read: root it stays, without its rights
-        os.chown(view.work, 0, 0)
+    if os.geteuid() == 0:
+        if _can_be_reached(view):
+            _become(NOBODY)
+        elif (
+            Path(view.work).stat().st_uid
+        ):  # Python is installed where only root can read: root it stays, without rights
+            os.chown(view.work, 0, 0)
     known = landlock.enter(view)
     _give_up_rights(setup["limits"])
     _say(channel, sealed=f"Landlock, version {known}")
@@ -115,7 +117,7 @@ def _can_be_reached(view: View) -> bool:
     """Say whether a stranger can read the files of the view, as Landlock shows them where they are."""
     shown = [Path(each) for each in (*view.readable, view.given, view.work)]
     folders = {folder for path in shown for folder in path.parents}
-    return all(folder.stat().st_mode & 0o001 for folder in folders)
+    return Path(view.work).stat().st_uid == NOBODY and all(folder.stat().st_mode & 0o001 for folder in folders)
 
 
 def _give_up_rights(limits: Mapping[str, int]) -> None:

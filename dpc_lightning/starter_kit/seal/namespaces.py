@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +20,7 @@ from dpc_lightning.starter_kit.seal.syscalls import (
 )
 from dpc_lightning.starter_kit.seal.view import View
 
-__all__ = ["GIVEN", "WORK", "enter", "mount_proc"]
+__all__ = ["GIVEN", "WORK", "enter", "leave"]
 
 GIVEN: Final = "/given"
 """Where the process finds `View.given`."""
@@ -38,12 +37,14 @@ _BIND, _REC, _PRIVATE, _NOSUID, _NODEV, _NOEXEC, _RDONLY, _REMOUNT = 4096, 16384
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
 
 
-def enter(view: View, user: int) -> None:
-    """Leave the machine's file system, network and processes behind. This process is to fork; the child is process 1.
+def leave(user: int) -> int:
+    """Leave the machine's network and processes behind. This process is to fork; the child is process 1.
 
     Args:
-        view: what is seen in there. Everything else is not there.
-        user: number of the user who is going to write into the folders made for it.
+        user: number of the user that the process inside is to be.
+
+    Returns:
+        The user that it can be: another one than asked for where there is only one in the namespace.
 
     Raises:
         OSError: if the kernel, or the container around, does not allow it.
@@ -57,13 +58,28 @@ def enter(view: View, user: int) -> None:
         Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
         Path("/proc/self/uid_map").write_text(f"{own_user} {own_user} 1", encoding="ascii")
         Path("/proc/self/gid_map").write_text(f"{own_group} {own_group} 1", encoding="ascii")
-        user = own_user
+        return own_user
+    return user
+
+
+def enter(view: View, user: int) -> None:
+    """Leave the machine's file system behind; to be called by process 1.
+
+    Args:
+        view: what is seen in there. Everything else is not there.
+        user: who is going to write into the folders made for it.
+
+    Raises:
+        OSError: if the kernel, or the container around, does not allow it.
+    """
     mount("none", "/", None, _REC | _PRIVATE)
-    root = Path(tempfile.mkdtemp(prefix="sealed-"))
+    root = Path(view.work)  # only a place to stand on: what is written goes to the file system mounted there
     mount("sealed", str(root), "tmpfs", _NOSUID | _NODEV, "mode=0755,size=16m")
     for path in view.readable:
         _show(Path(path), _within(root, path))
-    _within(root, "/proc").mkdir()
+    proc = _within(root, "/proc")
+    proc.mkdir()
+    mount("proc", str(proc), "proc", _NOSUID | _NODEV | _NOEXEC)  # while the machine's own is there, or it is refused
     for folder in (WORK, SHARED):
         _writable(_within(root, folder), view.work_mb, user)
     for device in (*DEVICES, *view.devices):
@@ -79,11 +95,6 @@ def enter(view: View, user: int) -> None:
     umount("/.old")
     Path("/.old").rmdir()
     mount("sealed", "/", None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
-
-
-def mount_proc() -> None:
-    """Show the processes of this namespace; to be called by its process 1."""
-    mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
 
 
 def _within(root: Path, path: str) -> Path:

