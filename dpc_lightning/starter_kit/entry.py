@@ -20,6 +20,7 @@ from dpc_lightning.purchase.ledger import Ledger
 from dpc_lightning.purchase.oracle import HiddenLabels
 from dpc_lightning.starter_kit.hosted_data import HostedData
 from dpc_lightning.starter_kit.material import CodeFile, hand_out, list_code, make_own
+from dpc_lightning.starter_kit.seal.cgroup import PREFIX, left_behind
 from dpc_lightning.starter_kit.seal.launch import NOBODY
 from dpc_lightning.starter_kit.seal.process import Seal, SealedProcess
 from dpc_lightning.starter_kit.seal.syscalls import set_dumpable
@@ -220,7 +221,9 @@ def _sealed(given: Path, folder: Path, settings: EntrySettings, hide: tuple[Path
 @contextmanager
 def _material(entry: Path, code: tuple[CodeFile, ...], data: HostedData, *, disguised: bool) -> Iterator[Path]:
     """Give a folder outside of everything that is hidden, which goes when the entry has ended."""
-    folder = Path(tempfile.mkdtemp(prefix="dpc-entry-"))
+    for left in left_behind(Path(tempfile.gettempdir())):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     try:
         folder.chmod(0o711)
         (folder / "given").mkdir()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,10 @@ def test_a_host_that_is_killed_loses_nothing_bought(seal: str, data: HostedData,
     settings = EntrySettings(seal=seal)  # type: ignore[arg-type]
     record = run_entry(entry, data, folder, settings, labels=50, seconds=None)
     assert record.how == "interrupted"
+    left = tempfile.gettempdir(), *(str(place) for place in Path("/sys/fs/cgroup").glob("*") if place.is_dir())
+    (tmp_path / "again").mkdir()
+    run_entry(example_path("random"), data, tmp_path / "again", settings, labels=5, seconds=None)
+    assert not [found for place in left for found in Path(place).glob(f"dpc-entry-{process.pid}-*")]
     assert seal in record.seal.lower()
     assert record.bought >= told >= 5
     assert json.loads((folder / "entry.json").read_text())["bought"] == record.bought

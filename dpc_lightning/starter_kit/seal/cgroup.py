@@ -6,8 +6,12 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
-__all__ = ["ControlGroup"]
+__all__ = ["PREFIX", "ControlGroup", "left_behind"]
+
+PREFIX: Final = "dpc-entry-"
+"""Names of control groups and of folders handed to entries begin so; the number of the host's process follows."""
 
 
 class ControlGroup:
@@ -25,8 +29,10 @@ class ControlGroup:
     def __init__(self, memory: int, processes: int) -> None:
         self.bounds_memory = self.bounds_processes = False
         self._folders: list[Path] = []
-        name = f"dpc-entry-{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         for kind, parent in _parents().items():
+            for left in left_behind(parent):
+                _end(left)
             folder = parent / name
             try:
                 folder.mkdir()
@@ -59,17 +65,38 @@ class ControlGroup:
     def end(self) -> None:
         """Kill every member and remove the group."""
         for folder in self._folders:
-            _write(folder / "cgroup.kill", 1)
-            for _ in range(200):
-                members = _members(folder)
-                for process in members:
-                    with suppress(ProcessLookupError):
-                        os.kill(process, signal.SIGKILL)
-                with suppress(OSError):
-                    folder.rmdir()
-                    break
-                time.sleep(0.01)
+            _end(folder)
         self._folders.clear()
+
+
+def left_behind(place: Path) -> list[Path]:
+    """List folders of hosts that have died: those that are named `dpc-entry-PROCESS-…`, of a process that is not there.
+
+    Args:
+        place: where they are.
+    """
+    found = []
+    for folder in place.glob(f"{PREFIX}*-*"):
+        process = folder.name.removeprefix(PREFIX).partition("-")[0]
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            found.append(folder)
+        except (ValueError, PermissionError):
+            continue
+    return found
+
+
+def _end(folder: Path) -> None:
+    _write(folder / "cgroup.kill", 1)
+    for _ in range(200):
+        for process in _members(folder):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
+        with suppress(OSError):
+            folder.rmdir()
+            break
+        time.sleep(0.01)
 
 
 def _parents() -> dict[str, Path]:
