@@ -2,6 +2,12 @@
 
 import os
 import sys
+
+if __name__ == "__main__" and sys.argv[1:2] == ["entry"]:
+    # an entry's folder may be the current one, and nothing in there is to be imported by its host
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120  pathlib is not imported yet
+    sys.path[:] = [path for path in sys.path if path not in {"", os.getcwd()} or os.getcwd() == here]  # noqa: PTH109
+
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -3,7 +3,10 @@
 import inspect
 import json
 import secrets
+import signal
 import sys
+import textwrap
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -16,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dpc_lightning.atomic import write_text
 from dpc_lightning.configs import config_path
-from dpc_lightning.errors import ConfigError, EntryError, RunDirError
+from dpc_lightning.errors import ConfigError, EntryError, PreemptedError, RunDirError
 from dpc_lightning.evaluation.jobs.benchmark import Options, run_benchmark
 from dpc_lightning.evaluation.jobs.judging import benchmark_of_purchases
 from dpc_lightning.process_lock import ProcessLock
@@ -72,12 +75,15 @@ def main(argv: Sequence[str]) -> Started:
         msg = f"Cannot make the folder {folder}: {error.strerror or error}."
         raise RunDirError(msg) from error
     lock = ProcessLock(folder / ".lock", name=f"Folder {folder}", way_out="One folder, one entry.", error=RunDirError)
+    before = signal.signal(signal.SIGTERM, _end) if threading.current_thread() is threading.main_thread() else None
     try:
         config = _configuration(chosen, run_dir)
         _keep(config, folder / "config.yaml")
         record = _run(entry, config, folder, settings, console)
     finally:
         lock.release()
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
     _print_record(record, console)
     if not settings.judge or not record.bought:
         return Started(0 if record.how == "finished" and record.bought else 1)
@@ -91,6 +97,12 @@ def main(argv: Sequence[str]) -> Started:
     )
     status = run_benchmark(benchmark, run_dir, options, console)
     return Started(status or (0 if record.how == "finished" else 1), run_dir, settings.metric)
+
+
+def _end(number: int, _: object) -> None:
+    """End the entry too, in place of leaving it to itself."""
+    msg = f"Asked to end by {signal.Signals(number).name}. What the entry had bought counts; it cannot go on."
+    raise PreemptedError(msg)
 
 
 def _parser() -> ArgumentParser:
@@ -135,14 +147,11 @@ def _parser() -> ArgumentParser:
 
 def _configuration(chosen: Namespace, run_dir: Path) -> dict[str, Any]:
     """Give the configuration of `fit` with the data as the entry gets it; a second start takes that of the first."""
-    name = chosen.config
-    file = Path(name) if Path(name).is_file() else config_path(name.removeprefix("configs/"))
-    loaded: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if not isinstance(loaded, Mapping) or not isinstance(loaded.get("data"), Mapping):
-        msg = f"Expected a configuration of `fit` with a group `data:` in {file}."
-        raise ConfigError(msg)
-    config: dict[str, Any] = {"purchase": {}, **loaded}
+    config = _read_configuration(chosen.config)
     data, purchase = config["data"], config["purchase"]
+    if data.get("root") is None and chosen.data.root is None and not data.get("generator"):
+        msg = f"Expected `data.root` in {chosen.config}, or --data.root."
+        raise ConfigError(msg)
     for key in ("image_size", "cache_dir"):
         if chosen.data[key] is not None:
             data[key] = chosen.data[key]
@@ -157,6 +166,23 @@ def _configuration(chosen: Namespace, run_dir: Path) -> dict[str, Any]:
     data["root"] = str(Path(data["root"]).absolute())
     if data.get("generator"):
         data["generator"]["seed"] = _secret_seed(run_dir)
+    return config
+
+
+def _read_configuration(name: str) -> dict[str, Any]:
+    file = Path(name) if Path(name).is_file() else config_path(name.removeprefix("configs/"))
+    try:
+        loaded: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"Expected YAML in {file}, but: {error}"
+        raise ConfigError(msg) from error
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("data"), dict):
+        msg = f"Expected a configuration of `fit` with a group `data:` in {file}."
+        raise ConfigError(msg)
+    config: dict[str, Any] = {"purchase": {}, **loaded}
+    if not isinstance(config["purchase"], dict) or not isinstance(config["data"].get("generator") or {}, dict):
+        msg = f"Expected groups of settings at `purchase:` and `data.generator:` in {file}."
+        raise ConfigError(msg)
     return config
 
 
@@ -187,10 +213,11 @@ def _run(
     entry: Path, config: Mapping[str, Any], folder: Path, settings: EntrySettings, console: Console
 ) -> EntryRecord:
     labels, seconds = config["purchase"].get("labels"), config["purchase"].get("seconds")
-    if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
-        msg = f"Expected `purchase.labels` to be a whole number of at least 0, but got {labels!r}."
+    if isinstance(labels, bool) or not isinstance(labels, int) or not 0 <= labels < 2**31:
+        msg = f"Expected `purchase.labels` to be a whole number from 0 to 2147483647, but got {labels!r}."
         raise ConfigError(msg)
-    if seconds is not None and not 0 < seconds < float("inf"):
+    a_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (a_number and 0 < seconds < float("inf")):
         msg = f"Expected `purchase.seconds` to be a positive number or null, but got {seconds!r}."
         raise ConfigError(msg)
     seed = config.get("seed_everything")
@@ -242,10 +269,11 @@ def _print_record(record: EntryRecord, console: Console) -> None:
     allowed = "no limit" if record.seconds_allowed is None else f"{record.seconds_allowed:g} s"
     console.print(
         f"{record.entry} {record.how}: {record.bought} of {record.labels} labels bought in {record.seconds:.1f} s "
-        f"({allowed}); sealed by {record.seal or 'nothing'}."
+        f"({allowed}); sealed by {record.seal or 'nothing'}.",
+        markup=False,
     )
     if record.text:
-        console.print(record.text, markup=False)
+        console.print(textwrap.indent(record.text, "    "), markup=False)  # indented: it may say what it likes
     if not record.bought:
         console.print("Nothing was bought, so there is nothing to judge.")
     sys.stdout.flush()

@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -101,6 +102,14 @@ def run_entry(
     if sys.platform != "linux":
         msg = f"UNSEALED: an entry is run on Linux only, for {sys.platform} cannot shut it off. Run it in a container."
         raise EntryError(msg)
+    beside = entry.resolve().parent
+    for hidden in (data.root, data.cache_dir, folder):
+        if hidden.resolve().is_relative_to(beside):
+            msg = (
+                f"{hidden} lies in the entry's own folder {beside}, all of which an entry is given: keep the entry in "
+                "a folder of its own, apart from data and run folders."
+            )
+            raise EntryError(msg)
     code = list_code(entry, settings.code_mb)
     asked = _digest(code, entry.name, settings, labels, seconds, data)
     found = _read_record(folder, asked)
@@ -179,7 +188,7 @@ def _sealed(given: Path, folder: Path, settings: EntrySettings, hide: tuple[Path
     """Start a process in the best seal that is to be had, or in the one that was asked for."""
     readable = programs()
     for path in (each.resolve() for each in hide):
-        around = next((place for place in readable if path.is_relative_to(place)), None)
+        around = next((place for place in readable if path.is_relative_to(Path(place).resolve())), None)
         if around is not None:
             msg = (
                 f"The folder {path} lies within {around}, which an entry must be able to read to run at all. Put data "
@@ -222,7 +231,7 @@ def _sealed(given: Path, folder: Path, settings: EntrySettings, hide: tuple[Path
 def _material(entry: Path, code: tuple[CodeFile, ...], data: HostedData, *, disguised: bool) -> Iterator[Path]:
     """Give a folder outside of everything that is hidden, which goes when the entry has ended."""
     for left in left_behind(Path(tempfile.gettempdir())):
-        shutil.rmtree(left, ignore_errors=True)
+        _remove(left)
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     try:
         folder.chmod(0o711)
@@ -232,12 +241,24 @@ def _material(entry: Path, code: tuple[CodeFile, ...], data: HostedData, *, disg
             with suppress(PermissionError):  # root of a container that may not: the entry stays root too
                 os.chown(folder / "work", NOBODY, NOBODY)
         noise = secrets.randbits(63) if disguised else None
-        hand_out(entry, code, data.splits, folder / "given", noise)
+        try:
+            hand_out(entry, code, data.splits, folder / "given", noise)
+        except OSError as error:
+            msg = f"Cannot hand out the images in {folder}: {error.strerror or error}. TMPDIR names another place."
+            raise EntryError(msg) from error
         set_dumpable(dumpable=False)
         yield folder
     finally:
         set_dumpable(dumpable=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, however deep an entry has dug in it."""
+    try:
         shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        subprocess.run(["/bin/rm", "-rf", str(folder)], check=False)  # it needs no recursion
 
 
 def _devices() -> tuple[str, ...]:

@@ -18,6 +18,12 @@ __all__ = ["CodeFile", "hand_out", "list_code", "make_own"]
 
 IGNORED: Final = {"__pycache__", ".git", ".venv", ".ipynb_checkpoints"}
 
+OF_A_HOST: Final = {"labels.csv", "ledger.sqlite", "purchases.csv", "entry.json", "sheets.json"}
+"""Files that hold labels, or lead to them."""
+
+MOST_FILES: Final = 1_000
+DEEPEST: Final = 20
+
 ROWS: Final = 512
 """Images that are disguised at once."""
 
@@ -57,8 +63,20 @@ def list_code(entry: Path, most_mb: float) -> tuple[CodeFile, ...]:
         raise EntryError(msg)
     found: list[CodeFile] = []
     total = 0
-    for path in _files(entry.parent):
+    for path in _files(entry.parent, DEEPEST):
         name = str(path.relative_to(entry.parent))
+        if not name.isprintable():
+            msg = f"Expected names of printable characters beside {entry.name}, but got {name!r}."
+            raise EntryError(msg)
+        if path.name in OF_A_HOST:
+            msg = (
+                f"{name} beside {entry.name} is of a host's own data or run: keep the entry in a folder of its own, "
+                "apart from data and run folders."
+            )
+            raise EntryError(msg)
+        if len(found) == MOST_FILES:
+            msg = f"Expected at most {MOST_FILES} files beside {entry.name}: keep the entry in a folder of its own."
+            raise EntryError(msg)
         if path.is_symlink() or not path.is_file():
             msg = f"Expected plain files beside {entry.name}, but {name} is a link or a device. Copy what it points to."
             raise EntryError(msg)
@@ -114,12 +132,15 @@ def make_own(file: Path) -> None:
         file.chmod(0o644)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, deepest: int) -> Iterator[Path]:
+    if not deepest:
+        msg = f"Expected at most {DEEPEST} folders within each other, but {str(folder)[-100:]!r} goes on."
+        raise EntryError(msg)
     for path in sorted(folder.iterdir()):
         if path.name in IGNORED or path.suffix == ".pyc":
             continue
         if path.is_dir() and not path.is_symlink():
-            yield from _files(path)
+            yield from _files(path, deepest - 1)
         else:
             yield path
 

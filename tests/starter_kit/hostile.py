@@ -595,4 +595,74 @@ LEAKS = [
         """,
         printed="attached -1",
     ),
+    Hostile(
+        "leaves a note in the user's keyring for the next entry",
+        """
+        import ctypes
+        libc = ctypes.CDLL(None, use_errno=True)
+        key = libc.syscall(248, b"user", b"note", b"label", 5, -4)
+        print("noted", key, libc.syscall(250, 11, -4, 0, 0, 0))
+        """,
+        printed="noted -1 -1",
+    ),
+    Hostile(
+        "speaks to services of this machine",
+        """
+        import glob, socket
+        print("tried", len(glob.glob("/tmp/pymp-*/*")))
+        for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_VSOCK, socket.AF_NETLINK):
+            try:
+                one = socket.socket(family, socket.SOCK_STREAM)
+                if family == socket.AF_UNIX: one.connect("ROOT/socket")
+                print("LEAK", family)
+            except OSError as error:
+                print("alone", int(family), type(error).__name__)
+        """,
+        printed="alone 40 PermissionError",
+    ),
+    Hostile(
+        "takes hold of process 1",
+        """
+        import ctypes, os
+        libc = ctypes.CDLL(None, use_errno=True)
+        print("attached", libc.ptrace(16, os.getppid(), None, None))
+        try: print("LEAK", open(f"/proc/{os.getppid()}/mem", "r+b"))
+        except OSError: print("closed")
+        """,
+        printed="attached -1\nclosed",
+    ),
+    Hostile(
+        "sets the host's limits",
+        """
+        import resource
+        try:
+            resource.prlimit(HOST, resource.RLIMIT_FSIZE, (0, 0))
+            print("LEAK")
+        except (PermissionError, ProcessLookupError): print("limits stay")
+        pool.purchase_label(1)
+        """,
+        bought=[1],
+        printed="limits stay",
+    ),
+    Hostile(
+        "makes namespaces and shared memory of its own",
+        """
+        import ctypes
+        libc = ctypes.CDLL(None, use_errno=True)
+        print("unshared", libc.unshare(0x10000000), libc.syscall(56, 0x10000011, 0, 0, 0, 0))
+        print("shared", libc.shmget(4711, 4096, 0o1666) == -1 or "in a namespace of its own")
+        """,
+        printed="unshared -1 -1",
+    ),
+    Hostile(
+        "digs deep",
+        """
+        import os
+        for _ in range(2000):
+            os.mkdir("d")
+            os.chdir("d")
+        pool.purchase_label(3)
+        """,
+        bought=[3],
+    ),
 ]

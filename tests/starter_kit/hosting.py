@@ -72,7 +72,7 @@ def host(
     """
     entry, folder = place / "mine" / "run.py", place / "run"
     entry.parent.mkdir(parents=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     body = textwrap.dedent(code).strip()
     text = PHASE + textwrap.indent(body, " " * 8) if phase else body
     for name, value in (("HOST", os.getpid()), ("ROOT", data.root), ("RUN", folder)):

@@ -241,7 +241,8 @@ run_entry(entry, sheets(root), folder, EntrySettings(), labels=50, seconds=None)
 
 @pytest.mark.parametrize("seal", ["namespaces", "landlock"])
 def test_a_host_that_is_killed_loses_nothing_bought(seal: str, data: HostedData, tmp_path: Path) -> None:
-    entry, folder = tmp_path / "run.py", tmp_path / "run"
+    entry, folder = tmp_path / "mine" / "run.py", tmp_path / "run"
+    entry.parent.mkdir()
     folder.mkdir()
     entry.write_text(
         "import time\nclass ZEWDPCBaseRun:\n    def purchase_phase(self, unlabelled_dataset):\n        index = 0\n"
@@ -279,7 +280,8 @@ def _text(file: Path) -> str:
 )
 def test_a_host_with_fewer_rights_seals_as_well(rights: str, seal: str, data: HostedData, tmp_path: Path) -> None:
     """As root of a container: by a namespace of users of its own, or by Landlock."""
-    entry, folder = tmp_path / "run.py", tmp_path / "run"
+    entry, folder = tmp_path / "mine" / "run.py", tmp_path / "run"
+    entry.parent.mkdir()
     folder.mkdir()
     entry.write_text(
         "import os\nclass ZEWDPCBaseRun:\n    def purchase_phase(self, unlabelled_dataset):\n"

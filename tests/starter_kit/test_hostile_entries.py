@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from dpc_lightning.errors import EntryError
+from dpc_lightning.starter_kit.entry import run_entry
 from dpc_lightning.starter_kit.hosted_data import HostedData
 from dpc_lightning.starter_kit.material import list_code
 from dpc_lightning.starter_kit.seal import landlock
+from dpc_lightning.starter_kit.seal.cgroup import ControlGroup
+from dpc_lightning.starter_kit.settings import EntrySettings
 from tests.starter_kit.hostile import HOSTILE, LEAKS, Hostile
 from tests.starter_kit.hosting import Hosted, host, sheets
 
@@ -64,12 +67,15 @@ def test_hidden_labels_do_not_leave(
     check(hosted, entry, data)
 
 
-@pytest.mark.parametrize("name", ["kills everybody it can", "forks without end", "leaves processes behind", "hangs"])
+@pytest.mark.parametrize("grouped", [True, False], ids=["with control groups", "without"])
+@pytest.mark.parametrize("name", ["kills everybody it can", "leaves processes behind", "hangs"])
 def test_landlock_ends_what_a_namespace_would(
-    name: str, data: HostedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, grouped: bool, data: HostedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a namespace of processes: what an entry has started ends with it all the same."""
     assert landlock.version() >= 6
+    if not grouped:
+        monkeypatch.setattr("dpc_lightning.starter_kit.seal.cgroup._parents", dict)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     entry = next(each for each in HOSTILE if each.name == name)
     hosted = host(entry.code, data, tmp_path, phase=True, seal="landlock", **entry.settings)
@@ -112,6 +118,77 @@ def test_a_look_up_of_public_images_finds_nothing(data: HostedData, tmp_path: Pa
         hosted = host(code, data, tmp_path / str(disguise), phase=True, files=files, disguise=disguise)
         assert f"hits {hits} of {len(known)}" in hosted.printed
         assert hosted.record.disguised is disguise
+
+
+def test_permissions_outside_are_not_changed_under_landlock(data: HostedData, tmp_path: Path) -> None:
+    """Landlock does not know them; the filter of system calls says that they were changed, and changes nothing."""
+    code = """
+    import os, shutil
+    for path in ("RUN", "ROOT/unlabelled/labels.csv", "/usr"):
+        os.chmod(path, 0o4777)
+        print("said to have changed")
+    shutil.copy("run.py", "copy.py")  # a library that copies permissions is not disturbed
+    print(os.path.getsize("copy.py") > 0)
+    """
+    (tmp_path / "run").mkdir()
+    places = (tmp_path / "run", data.root / "unlabelled" / "labels.csv", Path("/usr"))
+    before = [place.stat().st_mode for place in places]
+    hosted = host(code, data, tmp_path, phase=True, seal="landlock")
+    assert hosted.printed.split("\n")[:4] == ["said to have changed"] * 3 + ["True"]
+    assert [place.stat().st_mode for place in places] == before
+
+
+@pytest.mark.parametrize("inside", ["data", "run"])
+def test_an_entry_is_not_handed_what_is_the_hosts(inside: str, data: HostedData, tmp_path: Path) -> None:
+    entry = (data.root if inside == "data" else tmp_path) / "run.py"
+    entry.write_text("class ZEWDPCBaseRun: pass\n")
+    (tmp_path / "runs").mkdir()
+    try:
+        with pytest.raises(EntryError, match="lies in the entry's own folder"):
+            run_entry(entry, data, tmp_path / "runs", EntrySettings(), labels=1, seconds=1)
+    finally:
+        entry.unlink()
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"ledger.sqlite": b""}, "a host's own data or run"),
+        ({"a\x1b[2J.txt": b""}, "printable"),
+        ({f"{number}.txt": b"" for number in range(1000)}, "at most 1000 files"),
+    ],
+    ids=["a ledger", "an odd name", "too many"],
+)
+def test_what_an_entry_may_not_bring(files: dict[str, bytes], said: str, data: HostedData, tmp_path: Path) -> None:
+    with pytest.raises(EntryError, match=said):
+        host("pass", data, tmp_path, phase=True, files=files)
+
+
+def test_folders_without_end_are_refused(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 25)
+    deep.mkdir(parents=True)
+    (tmp_path / "run.py").write_text("class ZEWDPCBaseRun: pass\n")
+    with pytest.raises(EntryError, match="at most 20 folders"):
+        list_code(tmp_path / "run.py", 1)
+
+
+def test_a_strict_umask_and_a_group_that_cannot_be_joined(
+    data: HostedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dpc_lightning.starter_kit.seal.cgroup.ControlGroup.add", _fails_to_add)
+    before = os.umask(0o077)
+    try:
+        hosted = host("pool.purchase_label(2)", data, tmp_path, phase=True)
+    finally:
+        os.umask(before)
+    assert (hosted.record.how, hosted.bought) == ("finished", [2])
+    hungry = next(each for each in HOSTILE if each.name == "uses up the memory")
+    hosted = host(hungry.code, data, tmp_path / "hungry", phase=True, **hungry.settings)
+    assert "MemoryError" in hosted.record.text  # the address space is bounded where the group is not
+
+
+def _fails_to_add(group: ControlGroup, process: int) -> None:
+    group.bounds_memory = group.bounds_processes = False
 
 
 def test_weights_are_refused_before_anything_runs(data: HostedData, tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ class ControlGroup:
     def add(self, process: int) -> None:
         """Make a process a member; what it starts from now on is one too."""
         for folder in self._folders:
-            _write(folder / "cgroup.procs", process)
+            if not _write(folder / "cgroup.procs", process):
+                self.bounds_memory = self.bounds_processes = False
 
     def was_out_of_memory(self) -> bool:
         """Say whether a member was ended because the memory was used up."""
@@ -79,10 +80,12 @@ def left_behind(place: Path) -> list[Path]:
     for folder in place.glob(f"{PREFIX}*-*"):
         process = folder.name.removeprefix(PREFIX).partition("-")[0]
         try:
+            if folder.lstat().st_uid != os.geteuid():
+                continue
             os.kill(int(process), 0)
         except ProcessLookupError:
             found.append(folder)
-        except (ValueError, PermissionError):
+        except (ValueError, OSError):
             continue
     return found
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from dpc_lightning.starter_kit.seal import landlock, namespaces
+from dpc_lightning.starter_kit.seal import landlock, namespaces, seccomp
 from dpc_lightning.starter_kit.seal.syscalls import (
     drop_bounding_set,
     drop_capabilities,
@@ -41,6 +41,7 @@ def main(handle: int) -> None:
     channel = socket.socket(fileno=handle)
     setup = json.loads(channel.recv(LONGEST))
     view = View.of(setup["view"])
+    os.umask(0o022)
     set_death_signal(signal.SIGKILL)
     try:
         SEALS[setup["seal"]](channel, setup, view)
@@ -64,11 +65,17 @@ def _by_namespaces(channel: socket.socket, setup: Mapping[str, Any], view: View)
     except OSError as error:
         _say(channel, unavailable=str(error))
         os._exit(1)
-    _say(channel, sealed="namespaces")
     runner = os.fork()
     if runner:
+        set_dumpable(dumpable=False)  # the entry is the same user, and must not take hold of process 1
         channel.close()
         _be_process_one(runner)
+    try:
+        seccomp.enter(alone=True)
+    except OSError as error:
+        _say(channel, unavailable=str(error))
+        os._exit(1)
+    _say(channel, sealed="namespaces")
     _start_python(channel, setup, namespaces.GIVEN, namespaces.WORK)
 
 
@@ -82,6 +89,7 @@ def _by_landlock(channel: socket.socket, setup: Mapping[str, Any], view: View) -
             os.chown(view.work, 0, 0)
     known = landlock.enter(view)
     _give_up_rights(setup["limits"])
+    seccomp.enter(alone=False)
     _say(channel, sealed=f"Landlock, version {known}")
     _start_python(channel, setup, view.given, view.work)
 

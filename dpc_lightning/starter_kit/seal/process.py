@@ -15,6 +15,7 @@ from typing import IO, Final, Literal
 import dpc_lightning
 from dpc_lightning.errors import EntryError
 from dpc_lightning.starter_kit.seal.cgroup import ControlGroup
+from dpc_lightning.starter_kit.seal.syscalls import become_subreaper
 from dpc_lightning.starter_kit.seal.view import View
 
 __all__ = ["ENVIRONMENT", "Seal", "SealedProcess"]
@@ -86,6 +87,8 @@ class SealedProcess:
         for end in (self.channel, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._group = ControlGroup(memory, processes)
+        become_subreaper()
+        self._others = _children()
         folder = Path(dpc_lightning.__file__).parent
         code = BOOTSTRAP.format(init=str(folder / "__init__.py"), folder=str(folder), module=module)
         with theirs:
@@ -142,13 +145,19 @@ class SealedProcess:
 
     def end(self) -> None:
         """End it, with all that it has started, and close the log."""
-        with suppress(OSError):
-            self.channel.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._group.end()
         self._process.wait()
+        while left := _children() - self._others:  # those that left their session, where there is no control group
+            for child in left:
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+                with suppress(ChildProcessError):
+                    os.waitpid(child, 0)
+        with suppress(OSError):
+            self.channel.close()
         self._reader.join(5)
 
     def _agree(self, setup: Mapping[str, object]) -> str:
@@ -189,3 +198,12 @@ class SealedProcess:
             if cut > 0:
                 log.write(f"\n... {cut} bytes left out ...\n".encode())
             log.write(last)
+
+
+def _children() -> set[int]:
+    """List the children of this process, of all its threads."""
+    found: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            found |= {int(word) for word in (thread / "children").read_text().split()}
+    return found

@@ -14,8 +14,10 @@ __all__ = [
     "CLONE_NEWPID",
     "CLONE_NEWUSER",
     "CLONE_NEWUTS",
+    "become_subreaper",
     "drop_bounding_set",
     "drop_capabilities",
+    "install_filter",
     "mount",
     "no_new_privileges",
     "pivot_root",
@@ -35,6 +37,9 @@ CLONE_NEWNET: Final = 0x4000_0000
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
+_PR_SET_SECCOMP: Final = 22
+_SECCOMP_MODE_FILTER: Final = 2
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_CAP_AMBIENT: Final = 47
@@ -84,6 +89,23 @@ def pivot_root(new: str, old: str) -> None:
 def no_new_privileges() -> None:
     """Let no program that is started from here gain a right by being set-uid."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+def install_filter(instructions: "ctypes.Array[ctypes.c_char]", count: int) -> None:
+    """Filter system calls by a program; needs `no_new_privileges` before."""
+    program = _Program(count, ctypes.cast(instructions, ctypes.c_void_p))
+    zero = ctypes.c_ulong(0)
+    done = _libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(program), zero, zero)
+    _checked(done, "filter of system calls")
+
+
+def become_subreaper() -> None:
+    """Become the parent of those whose parents end, among all that this process has started."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def set_dumpable(*, dumpable: bool) -> None:
