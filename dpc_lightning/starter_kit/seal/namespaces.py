@@ -75,13 +75,13 @@ def enter(view: View, user: int) -> None:
     mount("none", "/", None, _REC | _PRIVATE)
     root = Path(view.work)  # only a place to stand on: what is written goes to the file system mounted there
     mount("sealed", str(root), "tmpfs", _NOSUID | _NODEV, "mode=0755,size=16m")
-    for path in view.readable:
-        _show(Path(path), _within(root, path))
     proc = _within(root, "/proc")
     proc.mkdir()
     mount("proc", str(proc), "proc", _NOSUID | _NODEV | _NOEXEC)  # while the machine's own is there, or it is refused
     for folder in (WORK, SHARED):
         _writable(_within(root, folder), view.work_mb, user)
+    for path in view.readable:  # after the folder for work: Python may be installed below /tmp
+        _show(Path(path), _within(root, path))
     for device in (*DEVICES, *view.devices):
         if Path(device).exists():
             place = _within(root, device)
