@@ -3,6 +3,10 @@
 import csv
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +116,43 @@ def test_what_was_bought_before_the_end_is_judged(config: Path, tmp_path: Path) 
     assert "The entry" in (tmp_path / "run" / "report.html").read_text()
     rows = [json.loads(line) for line in (tmp_path / "run" / "rows.jsonl").read_text().splitlines()]
     assert [3] in [row["outcome"]["indices"] for row in rows]
+
+
+def test_a_host_that_is_asked_to_end_ends_the_entry_too(config: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine" / "run.py"
+    file.parent.mkdir()
+    file.write_text(
+        "import time\nclass ZEWDPCBaseRun:\n    def purchase_phase(self, unlabelled_dataset):\n"
+        "        unlabelled_dataset.purchase_label(3)\n        print('bought')\n        time.sleep(600)\n"
+    )
+    run_dir = tmp_path / "run"
+    words = ["entry", str(file), "--config", str(config), "--run_dir", str(run_dir), "--judge", "false"]
+    process = subprocess.Popen([sys.executable, "-m", "dpc_lightning", *words], stderr=subprocess.PIPE, text=True)
+    log = run_dir / "entry" / "log.txt"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (log.exists() and "bought" in log.read_text()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert "Asked to end by SIGTERM" in said
+    assert main(words) == 1
+    assert (record(run_dir)["how"], record(run_dir)["bought"]) == ("interrupted", 1)
+
+
+def test_nothing_is_imported_from_the_current_folder(config: Path, tmp_path: Path) -> None:
+    """It may be the entry's, and the host would run it unsealed."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "run.py").write_text("class ZEWDPCBaseRun:\n    def purchase_phase(self, pool): pool.purchase_label(1)\n")
+    for name in ("yaml", "jsonargparse", "json", "signal"):
+        (mine / f"{name}.py").write_text("raise SystemExit('LEAK')\n")
+    words = ["entry", "run.py", "--config", str(config), "--run_dir", str(tmp_path / "run"), "--judge", "false"]
+    done = subprocess.run(
+        [sys.executable, "-m", "dpc_lightning", *words], cwd=mine, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert record(tmp_path / "run")["bought"] == 1
 
 
 def test_unsealed_is_said_everywhere(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

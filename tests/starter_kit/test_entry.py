@@ -24,6 +24,7 @@ from dpc_lightning.starter_kit import entry as module
 from dpc_lightning.starter_kit.entry import run_entry
 from dpc_lightning.starter_kit.examples import EXAMPLES, example_path
 from dpc_lightning.starter_kit.hosted_data import HostedData, open_data
+from dpc_lightning.starter_kit.seal import view
 from dpc_lightning.starter_kit.seal.process import Seal, SealedProcess
 from dpc_lightning.starter_kit.seal.view import View
 from dpc_lightning.starter_kit.settings import EntrySettings
@@ -308,6 +309,19 @@ def test_data_within_what_python_needs_is_refused(
     monkeypatch.setattr("dpc_lightning.starter_kit.entry.programs", lambda: ("/usr", str(data.root.parent)))
     with pytest.raises(EntryError, match="must be able to read to run at all"):
         host("pass", data, tmp_path, phase=True)
+
+
+@pytest.mark.parametrize("seal", ["namespaces", "landlock"])
+def test_python_may_be_installed_anywhere(
+    seal: str, data: HostedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also below /tmp, where the entry has a folder of its own."""
+    library = tmp_path / "python" / "lib"
+    library.mkdir(parents=True)
+    (library / "words.txt").write_text("there")
+    monkeypatch.setattr("dpc_lightning.starter_kit.entry.programs", lambda: (*view.programs(), str(library)))
+    hosted = host(f"print(open('{library}/words.txt').read())", data, tmp_path, phase=True, seal=seal)
+    assert hosted.printed == "there\n"
 
 
 def test_data_is_opened_as_for_training() -> None:
