@@ -6,6 +6,7 @@ import pytest
 
 from dpc_lightning.__main__ import main
 from dpc_lightning.purchase.ledger import Ledger
+from dpc_lightning.purchase.oracle import HiddenLabels
 from tests.failing_disk import Fault, failing_file, failing_ledger
 from tests.small_run import fit, words
 from tests.test_resume import same_as
@@ -31,8 +32,12 @@ LEDGER = {
     "a list of picks": "record_picks",
     "a charge": "_charge",
     "an answer": "settle",
+    "a charge with its answer": "_charge_and_answer",
 }
 """What the ledger writes: in which method."""
+
+IN_TWO_STEPS = ("a charge", "an answer")
+"""What it writes where the oracle does not know the labels by heart."""
 
 WAYS_OUT = (
     "Make room",
@@ -56,16 +61,25 @@ def nothing_half_written(place: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_the_same_command_goes_on_after_the_disk_has_failed_at_every_place(
-    finished_run: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str], fault: Fault
+    finished_run: tuple[Path, Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
 ) -> None:
     """One run, started again after each failure, so that each is also a failure of a resumed run."""
     command = words(tmp_path / "data", tmp_path / "run")
     order = [place for place in FILES if (fault, place) != ("full", "the run folder")]  # an empty file has room
-    after = {"the configuration": ["a new ledger"], "the metrics": ["a list of picks", "a charge", "an answer"]}
+    after = {
+        "the configuration": ["a new ledger"],
+        "the metrics": ["a list of picks", *IN_TWO_STEPS],
+        "the weights of a phase": ["a charge with its answer"],
+    }
     for place in order:
         for name in (place, *after.get(place, ())):
             pattern, named = FILES.get(name, ("", "ledger.sqlite"))
             failing = failing_ledger(LEDGER[name], fault) if name in LEDGER else failing_file(pattern, fault)
+            monkeypatch.setattr(HiddenLabels, "instant", name not in IN_TWO_STEPS)
             with failing as met:
                 status = main(command)
             said = capfd.readouterr().err

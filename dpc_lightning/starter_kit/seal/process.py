@@ -87,7 +87,9 @@ class SealedProcess:
         for end in (self.channel, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._group = ControlGroup(memory, processes)
-        become_subreaper()
+        self._loose = seal != "namespaces"
+        if self._loose:
+            become_subreaper()
         self._others = _children()
         folder = Path(dpc_lightning.__file__).parent
         code = BOOTSTRAP.format(init=str(folder / "__init__.py"), folder=str(folder), module=module)
@@ -124,11 +126,6 @@ class SealedProcess:
             self.end()
             raise
 
-    @property
-    def process(self) -> int:
-        """Number of the outermost process."""
-        return self._process.pid
-
     def how_it_ended(self, seconds: float = 5.0) -> str:
         """Say in words how the process ended; waits so long for it."""
         with suppress(subprocess.TimeoutExpired):
@@ -150,7 +147,7 @@ class SealedProcess:
         self._process.kill()
         self._group.end()
         self._process.wait()
-        while left := _children() - self._others:  # those that left their session, where there is no control group
+        while self._loose and (left := _children() - self._others):  # those that left their session come to us
             for child in left:
                 with suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
