@@ -1,5 +1,6 @@
 """Entries that mean well: what they are given, in which way, and that it is what a native run would give."""
 
+import ctypes
 import hashlib
 import inspect
 import json
@@ -214,6 +215,25 @@ def test_an_entry_buys_the_same_sealed_and_in_the_open(data: HostedData, tmp_pat
         with Ledger.read(folder / "ledger.sqlite") as ledger:
             found.append(ledger.purchases().index.tolist())
     assert found[0] == found[1] == found[2]
+
+
+def test_the_host_is_closed_to_others_while_an_entry_runs(data: HostedData, tmp_path: Path) -> None:
+    """Its memory, environment and files are root's then; afterwards it is as it was."""
+    dumpable = ctypes.CDLL(None).prctl
+    seen: list[int] = []
+    settings = EntrySettings(work_mb=64)
+    run_entry(
+        example_path("random"),
+        data,
+        tmp_path,
+        settings,
+        labels=3,
+        seconds=30,
+        on_progress=lambda *_: seen.append(dumpable(3)),
+    )
+    assert seen
+    assert set(seen) == {0}
+    assert dumpable(3) == 1
 
 
 def test_a_second_start_finds_what_was_done(data: HostedData, tmp_path: Path) -> None:
