@@ -44,7 +44,7 @@ def _blocks(record: dict[str, Any]) -> tuple[Block, ...]:
                 ("Labels bought", str(record["bought"]), f"of {record['labels']}"),
                 ("Seconds", f"{record['seconds']:.1f}", "no limit" if allowed is None else f"of {allowed:g}"),
                 ("End", record["how"], ""),
-                ("Sealed by", record["seal"] or "nothing", ""),
+                ("Sealed", "yes" if record["seal"] else "no", f"by {record['seal'] or 'nothing'}"),
             )
         )
     )
