@@ -30,10 +30,9 @@ def call(function: Callable[..., Any], offered: Mapping[str, Any]) -> Any:  # no
         >>> call(purchase, {"unlabelled_dataset": "U", "training_dataset": "T", "purchase_budget": 3})
         ('U', 3)
     """
-    parameters = [each for each in inspect.signature(function).parameters.values() if each.kind not in TAKES_ANY]
-    catch_all = any(
-        each.kind is inspect.Parameter.VAR_KEYWORD for each in inspect.signature(function).parameters.values()
-    )
+    known = inspect.signature(function).parameters.values()
+    parameters = [each for each in known if each.kind not in TAKES_ANY]
+    catch_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known)
     named = {each.name for each in parameters}
     spare = iter([name for name in offered if name not in named])
     by_place: list[Any] = []

@@ -75,15 +75,16 @@ def main(argv: Sequence[str]) -> Started:
         msg = f"Cannot make the folder {folder}: {error.strerror or error}."
         raise RunDirError(msg) from error
     lock = ProcessLock(folder / ".lock", name=f"Folder {folder}", way_out="One folder, one entry.", error=RunDirError)
-    before = signal.signal(signal.SIGTERM, _end) if threading.current_thread() is threading.main_thread() else None
+    here = threading.current_thread() is threading.main_thread()  # no other thread may set what a signal does
+    before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGINT) if here}
     try:
         config = _configuration(chosen, run_dir)
         _keep(config, folder / "config.yaml")
         record = _run(entry, config, folder, settings, console)
     finally:
         lock.release()
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     _print_record(record, console)
     if not settings.judge or not record.bought:
         return Started(0 if record.how == "finished" and record.bought else 1)

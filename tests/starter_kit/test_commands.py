@@ -118,7 +118,8 @@ def test_what_was_bought_before_the_end_is_judged(config: Path, tmp_path: Path) 
     assert [3] in [row["outcome"]["indices"] for row in rows]
 
 
-def test_a_host_that_is_asked_to_end_ends_the_entry_too(config: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_host_that_is_asked_to_end_ends_the_entry_too(asked: signal.Signals, config: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine" / "run.py"
     file.parent.mkdir()
     file.write_text(
@@ -132,10 +133,11 @@ def test_a_host_that_is_asked_to_end_ends_the_entry_too(config: Path, tmp_path: 
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (log.exists() and "bought" in log.read_text()):
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(asked)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 75
-    assert "Asked to end by SIGTERM" in said
+    assert f"Asked to end by {asked.name}" in said
+    assert "Traceback" not in said
     assert main(words) == 1
     assert (record(run_dir)["how"], record(run_dir)["bought"]) == ("interrupted", 1)
 
