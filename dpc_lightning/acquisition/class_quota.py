@@ -39,7 +39,7 @@ class ClassQuota(Acquisition):
 
     needs: frozenset[Need] = frozenset({"logits", "embeddings", "labelled_embeddings"})
     time: str = "a few per cent of O((L + B) N D)"
-    memory: str = "8 (C + 3) bytes an image and the rows picked"
+    memory: str = "8 (C + 4) bytes an image, 64 MiB, and the rows picked"
 
     def __init__(self, scale: float = 0.3, floor: float = 0.02) -> None:
         check_penalty(scale, floor)

@@ -6,16 +6,30 @@ import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray
 from dpc_lightning.acquisition.probability import Doubles
+from dpc_lightning.acquisition.recent_rows import RecentRows
+from dpc_lightning.acquisition.taken_rows import TakenRows
 from dpc_lightning.acquisition.unit_rows import UnitRows
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["DiverseGreedy", "check_penalty"]
 
-ACTIVE: Final = 2_048
+ACTIVE: Final = 1_024
 """Rows among which a pick is looked for before all others are looked at."""
 
-PULL: Final = 32
-"""Rows that are brought up to date at once."""
+PULL: Final = 4
+"""Rows that are looked at again first; twice as many each further time, until a pick is found."""
+
+MOST: Final = 64
+"""Rows that are looked at again at once, at most."""
+
+KEPT: Final = 2**26
+"""Bytes of rows that are kept because they will probably be looked at again."""
+
+FEW: Final = 256
+"""So many rows taken are not worth a guess which of them is the nearest."""
+
+SKETCH: Final = 32
+"""Principal directions by which it is told which rows could be near."""
 
 
 def check_penalty(scale: float, floor: float) -> None:
@@ -35,13 +49,14 @@ class DiverseGreedy:
 
     `m_i` is the largest cosine of row i to any image owned or taken before, `v_i = Σ_k w_k p_ik` with weights w that
     the caller gives anew for each pick. m only grows, so a penalty that is out of date is an upper bound. Each `key`
-    keeps the rows of the largest bounds (its active rows) and the largest bound outside them; the best active rows are
-    brought up to date until the best one stays the best and beats that bound. If nothing active beats it, the active
-    rows are chosen anew. Nothing else can win, so the picks are those of the full computation; ties go to the smaller
-    row.
+    keeps the rows of the largest bounds (its active rows) and the largest bound outside them. The best active rows are
+    looked at again: their cosine to the one row taken that is probably the nearest takes most of them below the best
+    row that is up to date, and only the others are brought up to date themselves. This goes on until the best row is
+    up to date and beats the bound of those outside; if nothing active beats it, the active rows are chosen anew.
+    Nothing else can win, so the picks are those of the full computation; ties go to the smaller row.
 
     Cost: rows read are a few per cent of picks times N where values differ; at worst all, as in the full computation.
-    Memory: C + 3 numbers a row, the rows picked, and the owned rows.
+    Memory: C + 4 numbers a row, 64 MiB of rows looked at, the rows picked, and the owned rows.
 
     Args:
         values: `(N, C)` float64, p, at least 0.
@@ -52,13 +67,14 @@ class DiverseGreedy:
 
     def __init__(self, values: Doubles, rows: UnitRows, scale: float, floor: float) -> None:
         self._values = np.ascontiguousarray(values.T)
-        self._rows = rows
+        self._rows = RecentRows(rows, KEPT, MOST)
         self._scale, self._floor = scale, floor
-        self._avoid = rows.owned.copy()
-        self._avoided = len(rows.owned)
+        self._avoided = TakenRows(rows.owned, rows.directions(SKETCH))
         self._nearest = np.full(len(rows), -1.0)
         self._current = np.zeros(len(rows), dtype=np.int64)
         self._penalty = np.ones(len(rows))
+        self._pull = PULL
+        self._size = max(ACTIVE, len(rows) // 400)
         self._taken = np.zeros(len(rows), dtype=np.bool_)
         self._active: dict[int, IntArray] = {}
         self._outside: dict[int, float] = {}
@@ -79,13 +95,17 @@ class DiverseGreedy:
         while True:
             active = self._active[key]
             scores = self._scores(active, weights)
-            best = int(np.argmax(scores)) if len(active) else -1
-            if best < 0 or scores[best] <= self._outside[key]:
-                self._choose_active(key, weights)
-            elif self._current[active[best]] == self._avoided:
-                return self._keep(int(active[best]), float(scores[best]))
-            else:
-                self._update(active, scores)
+            pull = max(PULL, self._pull // 2)
+            while len(active):
+                best = int(np.argmax(scores))
+                if scores[best] <= self._outside[key]:
+                    break
+                if self._current[active[best]] == len(self._avoided):
+                    self._pull = pull
+                    return self._keep(int(active[best]), float(scores[best]))
+                self._look_again(active, scores, weights, self._outside[key], pull)
+                pull = min(2 * pull, MOST)
+            self._choose_active(key, weights)
 
     def picks(self) -> tuple[IntArray, FloatArray]:
         """Give the rows taken, in their order, and the score of each."""
@@ -104,33 +124,44 @@ class DiverseGreedy:
     def _choose_active(self, key: int, weights: Doubles) -> None:
         bounds = self._scores(slice(None), weights)
         least = -np.inf
-        if len(bounds) > ACTIVE:
-            least = np.partition(bounds, len(bounds) - ACTIVE)[len(bounds) - ACTIVE]
+        if len(bounds) > self._size:
+            least = np.partition(bounds, len(bounds) - self._size)[len(bounds) - self._size]
         self._active[key] = np.flatnonzero((bounds >= least) & ~self._taken)
         below = bounds[bounds < least]
         self._outside[key] = float(below.max()) if len(below) else -np.inf
 
-    def _update(self, active: IntArray, scores: Doubles) -> None:
-        stale = np.flatnonzero((self._current[active] < self._avoided) & (scores > -np.inf))
-        if len(stale) > PULL:
-            stale = stale[np.argpartition(scores[stale], len(stale) - PULL)[-PULL:]]
+    def _look_again(self, active: IntArray, scores: Doubles, weights: Doubles, outside: float, pull: int) -> None:
+        """Lower the largest scores that are out of date, in place."""
+        now = len(self._avoided)
+        old = self._current[active] < now
+        beaten = max(outside, float(scores[~old].max(initial=-np.inf)))
+        stale = np.flatnonzero(old & (scores > -np.inf))
+        if len(stale) > pull:
+            stale = stale[np.argpartition(scores[stale], len(stale) - pull)[-pull:]]
         rows = active[stale]
-        missed = self._avoided - self._current[rows]
-        depth = np.frexp(missed.astype(np.float64))[1]  # rows that missed about the same number go together
-        for level in np.unique(depth):
-            group = rows[depth == level]
-            since = int(self._current[group].min())
-            cosines = self._rows.read(group) @ self._avoid[since : self._avoided].T
-            self._nearest[group] = np.maximum(self._nearest[group], cosines.max(axis=1))
-        self._current[rows] = self._avoided
+        vectors = self._rows.read(rows)
+        depth = np.frexp(np.maximum(now - self._current[rows], FEW).astype(np.float64))[1]
+        for level in np.unique(depth):  # rows that missed about the same number go together, the fewest first
+            group = np.flatnonzero(depth == level)
+            since = int(self._current[rows[group]].min())
+            if now - since <= FEW:
+                self._bring_near(rows[group], self._avoided.largest_cosines(vectors[group], since))
+            else:
+                look = self._avoided.look(vectors[group], since)
+                self._bring_near(rows[group], look.near_cosines())
+                left = np.flatnonzero(self._scores(rows[group], weights) >= beaten)
+                group = group[left]
+                self._bring_near(rows[group], look.largest_cosines(left, self._nearest[rows[group]]))
+            self._current[rows[group]] = now
+            beaten = max(beaten, float(self._scores(rows[group], weights).max(initial=-np.inf)))
+        scores[stale] = self._scores(rows, weights)
+
+    def _bring_near(self, rows: IntArray, cosines: Doubles) -> None:
+        self._nearest[rows] = np.maximum(self._nearest[rows], cosines)
         self._penalty[rows] = np.clip((1 - self._nearest[rows]) / self._scale, self._floor, 1)
 
     def _keep(self, row: int, score: float) -> int:
         self._taken[row] = True
         self._picks.append((row, score))
-        if self._avoided == len(self._avoid):
-            room = np.zeros((max(64, len(self._avoid)), self._avoid.shape[1]))
-            self._avoid = np.concatenate([self._avoid, room])
-        self._avoid[self._avoided] = self._rows.read(np.array([row]))[0]
-        self._avoided += 1
+        self._avoided.add(self._rows.read(np.array([row]))[0])
         return row

@@ -17,6 +17,9 @@ neither BLAS nor the cut into blocks nor the order of the pool can change a pick
 
 ROWS: Final = 4_096
 
+SAMPLE: Final = 256
+"""Rows that principal directions are computed from."""
+
 ZERO: Final = 1e-6
 """A centred row shorter than this share of the row itself is rounding: it has no direction."""
 
@@ -50,6 +53,11 @@ class UnitRows:
         self.owned: Doubles = self._unit(owned)
         """`(L, D)` float64."""
 
+    @property
+    def width(self) -> int:
+        """D."""
+        return int(self._embeddings.shape[1])
+
     def __len__(self) -> int:
         return len(self._embeddings)
 
@@ -63,6 +71,20 @@ class UnitRows:
             `(m, D)` float64 of length 1 (to 2^-25 a component) or 0.
         """
         return self._unit(self._embeddings[rows])
+
+    def directions(self, count: int) -> Doubles:
+        """Give the principal directions of a sample of the pool: rows that stand at equal distances.
+
+        Args:
+            count: directions; fewer are given if the rows have fewer columns or the sample fewer rows.
+
+        Returns:
+            `(D, count)` float64, orthonormal columns.
+        """
+        sample = self.read(np.arange(0, len(self), max(1, len(self) // SAMPLE))[:SAMPLE])
+        _, mixed = np.linalg.eigh(sample @ sample.T)
+        directions, _ = np.linalg.qr(sample.T @ mixed[:, -count:])
+        return directions
 
     def _unit(self, rows: FloatArray) -> Doubles:
         wide = np.array(rows, dtype=np.float64, order="C")

@@ -27,18 +27,20 @@ def eager(values: Doubles, unit: Doubles, owned: Doubles, keys: list[int]) -> li
     return taken
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(1, 60),
     owned=st.integers(0, 5),
-    width=st.integers(1, 4),
+    width=st.integers(1, 6),
     kinds=st.integers(1, 60),
-    active=st.integers(1, 8),
-    pull=st.integers(1, 4),
+    sizes=st.fixed_dictionaries(
+        {"ACTIVE": st.integers(1, 8), "PULL": st.integers(1, 4), "MOST": st.integers(1, 4), "FEW": st.integers(1, 70)}
+        | {"SKETCH": st.integers(1, 3), "KEPT": st.just(1)}
+    ),
 )
-def test_lazy_is_eager(*, seed: int, rows: int, owned: int, width: int, kinds: int, active: int, pull: int) -> None:
-    """Many ties: rows come in `kinds` kinds, values in quarters. Tiny active sets make every branch run."""
+def test_lazy_is_eager(*, seed: int, rows: int, owned: int, width: int, kinds: int, sizes: dict[str, int]) -> None:
+    """Many ties: rows come in `kinds` kinds, values in quarters. Tiny sizes make every branch run."""
     rng = np.random.default_rng(seed)
     kind = rng.integers(0, kinds, rows)
     values = (rng.integers(0, 5, (60, 2)) / 4)[kind]
@@ -47,8 +49,8 @@ def test_lazy_is_eager(*, seed: int, rows: int, owned: int, width: int, kinds: i
     unit = unit_rows.read(np.arange(rows))
     keys = rng.integers(0, 2, int(rng.integers(1, rows + 1))).tolist()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(diverse_greedy, "ACTIVE", active)
-        patch.setattr(diverse_greedy, "PULL", pull)
+        for name, size in sizes.items():
+            patch.setattr(diverse_greedy, name, size)
         greedy = DiverseGreedy(values, unit_rows, 0.3, 0.02)
         picks = [greedy.take(key, np.eye(2)[key]) for key in keys]
     assert picks == eager(values, unit, unit_rows.owned, keys)
