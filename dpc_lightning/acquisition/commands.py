@@ -3,16 +3,23 @@
 import difflib
 import inspect
 from collections.abc import Sequence
+from typing import Final
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from dpc_lightning.acquisition.base import Acquisition
+from dpc_lightning.acquisition.composed import Composed
 from dpc_lightning.acquisition.rule_list import rules
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["main"]
+
+WIDE: Final = 120
+"""Columns of a terminal from which on the list is a table."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -55,6 +62,28 @@ def _summary(rule: type[Acquisition]) -> str:
 
 
 def _list(console: Console) -> None:
+    if console.width < WIDE:
+        for name, rule in rules().items():
+            _say(console, f"{name}: {_summary(rule)}")
+            console.print(Padding(Text(_facts(rule)), (0, 0, 0, 4)))
+    else:
+        console.print(_table())
+    console.print(
+        "N images of the pool, L labelled, B picks, C classes, D columns of features. A rule that is made of others "
+        "needs what they need.\n`dpc-lightning acquisitions NAME` explains one; docs/acquisition.md: how to choose.",
+        highlight=False,
+    )
+
+
+def _facts(rule: type[Acquisition]) -> str:
+    nothing = "what its rules need" if issubclass(rule, Composed) else "nothing"
+    needs = ", ".join(sorted(word.replace("_", " ") for word in rule.needs)) or nothing
+    chance = "" if not rule.stochastic else "chance; "
+    largest = "" if rule.largest_pool is None else f"; at most {rule.largest_pool:,} images"
+    return f"{chance}needs {needs}; {rule.time}{largest}"
+
+
+def _table() -> Table:
     table = Table(
         "rule", "what it does", "needs", "chance", "time", "largest pool", title="Rules that pick what to buy"
     )
@@ -62,12 +91,7 @@ def _list(console: Console) -> None:
         largest = "any" if rule.largest_pool is None else f"{rule.largest_pool:,}"
         needs = ", ".join(sorted(word.replace("_", " ") for word in rule.needs))
         table.add_row(name, _summary(rule), needs, "yes" if rule.stochastic else "", rule.time, largest)
-    console.print(table)
-    console.print(
-        "N images of the pool, L labelled, B picks, C classes, D columns of features. A rule that is made of others "
-        "needs what they need.\n`dpc-lightning acquisitions NAME` explains one; docs/acquisition.md: how to choose.",
-        highlight=False,
-    )
+    return table
 
 
 def _explain(console: Console, rule: type[Acquisition]) -> None:

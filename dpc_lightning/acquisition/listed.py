@@ -12,9 +12,10 @@ __all__ = ["Listed", "read_indices"]
 
 
 class Listed(Acquisition):
-    """Picks the images that a file lists, in its order.
+    """Picks the images that a file lists, in its order; those that are bought already are passed over.
 
-    Score: none (NaN). Deterministic. Cost and memory: O(N). Use it to judge purchases that were made elsewhere.
+    Score: none (NaN). Deterministic. Cost and memory: O(N). Use it to judge purchases that were made elsewhere, or
+    as the first rule of a `Mix`: what a person wants to have labelled, and another rule for the rest.
 
     Args:
         file: `purchases.csv` of a run, or plain text with one image index a line. Null picks in the order of the pool.
@@ -36,23 +37,24 @@ class Listed(Acquisition):
         return rows, np.full(count, np.nan, dtype=np.float32)
 
     def _rows(self, listed: IntArray, pool: PoolView, count: int) -> IntArray:
-        done = max(pool.bought, 0)  # an earlier round has bought the first ones
-        wanted = listed[done : done + count]
-        rows = np.searchsorted(pool.indices, wanted)
-        unknown = wanted[(rows >= len(pool)) | (pool.indices[np.minimum(rows, len(pool) - 1)] != wanted)]
-        if len(unknown):
+        rows = np.minimum(np.searchsorted(pool.indices, listed), len(pool) - 1)
+        here = pool.indices[rows] == listed
+        gone = listed[~here]
+        bought = max(pool.bought, 0)
+        if len(gone) > bought:
             msg = (
-                f"{self.file} lists the image index {unknown[0]}, which is not in the pool or bought already "
-                f"({len(unknown)} such in all). Was it made with the same data root?"
+                f"{self.file} lists the image index {gone[bought]}, which is not in the pool ({len(gone)} of its "
+                f"images are not, and {bought} images were bought so far). Was it made with the same data root?"
             )
             raise AcquisitionError(msg)
-        if len(wanted) < count:
+        left: IntArray = rows[here][:count]
+        if len(left) < count:
             msg = (
-                f"{self.file} lists {len(listed)} images, but {done + count} are to be bought: set "
-                f"`purchase.labels` to {len(listed)}."
+                f"{self.file} lists {len(listed)} images, of which {len(left)} are still to be had, but {count} are to "
+                f"be bought: set `purchase.labels` to {bought + len(left)}."
             )
             raise AcquisitionError(msg)
-        return rows
+        return left
 
 
 def read_indices(file: Path) -> IntArray:

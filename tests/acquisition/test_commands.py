@@ -22,6 +22,18 @@ def test_lists_every_rule_with_what_it_needs(
     assert "O(N C)" in said
 
 
+def test_a_narrow_terminal_gets_lines_instead_of_a_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    assert main(["acquisitions"]) == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= 70
+    assert [line.partition(":")[0] for line in lines if line.partition(":")[0] in rules()] == list(rules())
+    assert "    needs embeddings, labelled embeddings; O(N² D); at most 50,000" in lines
+    assert "    chance; needs nothing; O(N)" in lines
+
+
 @pytest.mark.parametrize("name", rules())
 def test_explains_each_with_yaml_to_paste(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["acquisitions", name]) == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dpc_lightning.acquisition import Listed
+from dpc_lightning.acquisition import Listed, MeanEntropy, Mix
 from dpc_lightning.acquisition.listed import read_indices
 from dpc_lightning.errors import AcquisitionError, ConfigError
 from tests.acquisition.pools import random_pool
@@ -32,7 +32,21 @@ def test_later_rounds_go_on_in_the_list(tmp_path: Path) -> None:
     pool = random_pool(20)
     wanted = [int(index) for index in pool.indices[[7, 3, 11, 1]]]
     file.write_text("".join(f"{index}\n" for index in wanted))
-    assert picks(file, 2, bought=2) == wanted[2:]
+    left = replace(pool.subset(np.setdiff1d(np.arange(20), [7, 3])), bought=2)
+    assert Listed(str(file)).select(left, 2, np.random.default_rng(0)).indices.tolist() == wanted[2:]
+
+
+def test_what_another_rule_of_a_mix_bought_is_passed_over(tmp_path: Path) -> None:
+    """In round 2 the list has lost one image to the other rule, which bought another one besides."""
+    file = tmp_path / "bought.txt"
+    pool = random_pool(20)
+    wanted = [int(index) for index in pool.indices[[7, 3, 11, 1]]]
+    file.write_text("".join(f"{index}\n" for index in wanted))
+    left = replace(pool.subset(np.setdiff1d(np.arange(20), [7, 3, 15])), bought=3)
+    mix = Mix([Listed(str(file)), MeanEntropy()], [1, 1])
+    bought = mix.select(left, 4, np.random.default_rng(0)).indices.tolist()
+    assert bought[:2] == wanted[2:]
+    assert len(set(bought)) == 4
 
 
 def test_a_table_of_purchases_is_read_by_its_column(tmp_path: Path) -> None:
@@ -77,5 +91,5 @@ def test_images_that_are_not_in_the_pool_are_named(tmp_path: Path) -> None:
 def test_a_list_that_is_too_short_is_named(tmp_path: Path) -> None:
     file = tmp_path / "bought.txt"
     file.write_text(f"{int(random_pool(20).indices[0])}\n")
-    with pytest.raises(AcquisitionError, match=r"lists 1 images, but 2 are to be bought: set `purchase.labels` to 1"):
+    with pytest.raises(AcquisitionError, match=r"lists 1 images, of which 1 are still .* set `purchase.labels` to 1"):
         picks(file, 2)
