@@ -1,12 +1,16 @@
 """Rules that are made of others, through the real command line and through a benchmark's settings."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from dpc_lightning.__main__ import main
+from dpc_lightning.acquisition import KCenter
+from dpc_lightning.models.classifier import MultiLabelClassifier
 from tests.small_run import fit, purchases, words
+from tests.test_resume import Stop
 
 NESTED = """\
 purchase:
@@ -51,6 +55,30 @@ def test_a_nested_rule_buys_and_its_configuration_comes_back(
     assert inner["then"]["class_path"].endswith("Badge")
     again = fit(small_root, run_dir, "--config", str(nested))  # a finished run says so, with the same settings
     assert again["test"] == summary["test"]
+
+
+@pytest.mark.parametrize(("owner", "method"), [(MultiLabelClassifier, "score_batch"), (KCenter, "_pick")])
+def test_a_nested_rule_goes_on_after_a_stop_and_buys_the_same(
+    small_root: Path, tmp_path: Path, nested: Path, monkeypatch: pytest.MonkeyPatch, owner: type, method: str
+) -> None:
+    """Stopped before and within the picking of the second round, which is the nested rule's."""
+    settings = ("--config", str(nested), "--purchase.pretrain_epochs=1", "--purchase.round_epochs=1")
+    fit(small_root, tmp_path / "whole", *settings)
+    whole = purchases(tmp_path / "whole")
+    assert {row["round"] for row in whole} == {"1", "2"}
+    original = getattr(owner, method)
+
+    def stopping(*args: Any, **kwargs: Any) -> Any:
+        if (tmp_path / "run" / "checkpoints" / "round_1.ckpt").exists():
+            raise Stop
+        return original(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, method, stopping)
+        with pytest.raises(Stop):
+            main(words(small_root, tmp_path / "run", *settings))
+    fit(small_root, tmp_path / "run", *settings)
+    assert purchases(tmp_path / "run") == whole
 
 
 @pytest.mark.parametrize(
