@@ -5,7 +5,8 @@
 
 Ours, the peer and the probe (`torch.sum` over the pool, once for each pick) take turns in one process; medians of
 `--repeats` of CPU seconds, and ratios. scikit-activeml is in the extra `[test]`. Rules without a peer here:
-`acquisition_scale.py`, `bayes_speed.py` (which has `Badge`).
+`acquisition_scale.py`, `bayes_speed.py` (which has `Badge`). The case `small_text` needs
+`pip install --no-deps small-text==1.4.1`.
 """
 
 import argparse
@@ -113,6 +114,30 @@ def k_center() -> list[Case]:
     return cases
 
 
+def small_text() -> list[Case]:
+    """k-center against small-text's greedy coreset, which compares every image with every centre for every pick.
+
+    It needs a labelled image to begin with. Both pick the same images, which is checked.
+    """
+    from small_text.query_strategies.coresets import greedy_coreset  # noqa: PLC0415
+
+    cases = []
+    for labelled in (1, 1_000):
+        every = clustered(10_000 + labelled, 512)
+        rows, owned = every[labelled:].copy(), every[:labelled].copy()
+        both, numbers = np.concatenate([rows, owned]), np.arange(len(every))
+        pool = pool_of(rows, owned)
+
+        def peer(both: Rows = both, numbers: NDArray[np.int64] = numbers) -> NDArray[np.int64]:
+            found: NDArray[np.int64] = greedy_coreset(both, numbers[:10_000], numbers[10_000:], 100, "euclidean")
+            return found
+
+        same = peer() == acquisition.KCenter().select(pool, 100, np.random.default_rng(0)).indices
+        name = f"KCenter clustered 10,000 x 512, 100 picks, {labelled:,} labelled; small-text ({same.sum()} the same)"
+        cases.append(Case(name, select(acquisition.KCenter(), pool, 100), peer, None))
+    return cases
+
+
 def typi_clust() -> list[Case]:
     """TypiClust against scikit-activeml's."""
     cases = []
@@ -184,7 +209,7 @@ def mean_entropy() -> list[Case]:
     return cases
 
 
-CASES = {case.__name__: case for case in (k_center, typi_clust, prob_cover, class_quota, mean_entropy)}
+CASES = {case.__name__: case for case in (k_center, typi_clust, prob_cover, class_quota, mean_entropy, small_text)}
 
 
 def seconds(work: Work) -> float:
@@ -197,7 +222,7 @@ def seconds(work: Work) -> float:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
+    parser.add_argument("--cases", nargs="*", choices=CASES, default=[case for case in CASES if case != "small_text"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peer_repeats", type=int, default=3)
     words = parser.parse_args()
