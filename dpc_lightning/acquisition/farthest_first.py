@@ -1,12 +1,12 @@
 """Greedy picking of the farthest row, exact without reading the pool for every pick."""
 
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray
+from dpc_lightning.acquisition.in_blocks import in_blocks
 from dpc_lightning.acquisition.probability import Doubles
 
 __all__ = ["FarthestFirst"]
@@ -50,10 +50,7 @@ class FarthestFirst:
         count, width = embeddings.shape
         self._squares = np.empty(count)
         """Squared norms of the rows as they are read."""
-        self._sum = np.zeros(width)
-        for block, rows in self._blocks():
-            self._squares[block] = np.einsum("ij,ij->i", rows, rows)
-            self._sum += np.ones(len(rows), np.float32) @ rows
+        self._sum = sum(in_blocks(self._measure, count, ROWS), np.zeros(width))
         self._first_centres(owned)
         self._current = np.zeros(count, dtype=np.int64)
         """Number of centres that the bound of a row takes into account."""
@@ -191,8 +188,11 @@ class FarthestFirst:
         mean = self._sum / max(1, len(self._bound))
         distance = np.empty(len(self._bound))
         narrow = mean.astype(np.float32)
-        for block, rows in self._blocks():
-            distance[block] = self._squares[block] - 2 * (rows @ narrow)
+
+        def measure(block: slice) -> None:
+            distance[block] = self._squares[block] - 2 * (self._block(block) @ narrow)
+
+        in_blocks(measure, len(distance), ROWS)
         distance += mean @ mean
         near = np.flatnonzero(distance <= distance.min() + 2 * self._tolerance)
         wide = np.square(self._read(near).astype(np.float64) - mean).sum(axis=1)
@@ -231,7 +231,9 @@ class FarthestFirst:
         pivots = np.arange(0, self._known, max(1, int(np.sqrt(self._known))))
         own = np.argmin(squares[pivots] - 2 * (centres @ centres[pivots].T), axis=1)
         members = [np.flatnonzero(own == pivot) for pivot in range(len(pivots))]
-        for block, rows in self._blocks():
+
+        def bound(block: slice) -> None:
+            rows = self._block(block)
             near = squares[pivots] - 2 * (rows @ centres[pivots].T)
             nearest = near.argmin(axis=1)
             best = near.min(axis=1)
@@ -242,13 +244,18 @@ class FarthestFirst:
                     inner = rows[of_pivot] @ centres[others].T
                     best[of_pivot] = np.minimum(best[of_pivot], (squares[others] - 2 * inner).min(axis=1))
             self._bound[block] = np.maximum(best + self._squares[block] + self._tolerance[block], 0)
+
+        in_blocks(bound, len(self._bound), ROWS)
         self._current[:] = self._known if self._known == 1 else 0
         self._outer[:] = self._bound
 
-    def _blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        for start in range(0, len(self._embeddings), ROWS):
-            block = slice(start, min(start + ROWS, len(self._embeddings)))
-            yield block, np.asarray(self._embeddings[block], dtype=np.float32, order="C")
+    def _measure(self, block: slice) -> NDArray[np.float32]:
+        rows = self._block(block)
+        self._squares[block] = np.einsum("ij,ij->i", rows, rows)
+        return np.ones(len(rows), np.float32) @ rows
+
+    def _block(self, block: slice) -> NDArray[np.float32]:
+        return np.asarray(self._embeddings[block], dtype=np.float32, order="C")
 
     def _read(self, rows: IntArray) -> NDArray[np.float32]:
         return np.asarray(self._embeddings[rows], dtype=np.float32, order="C")

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray
+from dpc_lightning.acquisition.in_blocks import in_blocks
 from dpc_lightning.acquisition.probability import Doubles
 
 __all__ = ["OuterProducts", "Stacked", "d2_sample"]
@@ -69,10 +70,7 @@ class OuterProducts:
         self.right = right
         self.norms: Doubles = np.empty(len(left))
         """`(N,)` squared norms."""
-        for start in range(0, len(left), ROWS):
-            block = slice(start, start + ROWS)
-            rows = np.array(right[block], dtype=np.float64, order="C")
-            self.norms[block] = np.square(left[block]).sum(axis=1) * np.square(rows).sum(axis=1)
+        in_blocks(self._measure, len(left), ROWS)
 
     def __len__(self) -> int:
         return len(self.left)
@@ -93,6 +91,10 @@ class OuterProducts:
         squares = both - 2 * inner
         squares[squares <= ZERO * both] = 0
         return squares
+
+    def _measure(self, block: slice) -> None:
+        rows = self._features(block)
+        self.norms[block] = np.square(self.left[block]).sum(axis=1) * np.square(rows).sum(axis=1)
 
     def _features(self, rows: IntArray | slice) -> Doubles:
         return np.array(self.right[rows], dtype=np.float64, order="C")
@@ -187,12 +189,14 @@ class _Sampler:
         missed = np.concatenate([self.aside[:more], np.array(self.drawn[self.known :], dtype=np.int64)])
         self.aside = self.aside[more:]
         first = self.known == 0  # the distance to the origin is no bound of the distance to the first draw
-        for start in range(0, len(self.points), ROWS):
-            block = slice(start, start + ROWS)
+
+        def improve(block: slice) -> None:
             for column in range(0, len(missed), COLUMNS):
                 nearest = self.points.distances(block, missed[column : column + COLUMNS]).min(axis=1)
                 replaced = first and column == 0
                 self.bound[block] = nearest if replaced else np.minimum(self.bound[block], nearest)
+
+        in_blocks(improve, len(self.points), ROWS)
         self.bound[self.drawn] = 0
         self.known = len(self.drawn)
 

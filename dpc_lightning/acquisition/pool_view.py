@@ -6,6 +6,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dpc_lightning.acquisition.in_blocks import in_blocks
 from dpc_lightning.errors import AcquisitionError
 
 __all__ = ["FloatArray", "Head", "IntArray", "LabelArray", "Need", "PoolView"]
@@ -187,10 +188,11 @@ class PoolView:
 
 
 def _check_finite(name: str, rows: FloatArray, indices: IntArray, block: int = 65_536) -> None:
-    for start in range(0, len(rows), block):
-        finite = np.isfinite(rows[start : start + block]).all(axis=tuple(range(1, rows.ndim)))
-        if not finite.all():
-            bad = indices[start : start + block][~finite]
+    def broken(part: slice) -> IntArray:
+        return indices[part][~np.isfinite(rows[part]).all(axis=tuple(range(1, rows.ndim)))]
+
+    for bad in in_blocks(broken, len(rows), block):
+        if len(bad):
             msg = (
                 f"Expected finite pool `{name}`, but {len(bad)} rows hold NaN or infinity, first image index {bad[0]}. "
                 "The model has diverged or the image is broken: lower the learning rate or run `data check`."

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, PoolView
-from dpc_lightning.acquisition.probability import Doubles, blocks, top_rows
+from dpc_lightning.acquisition.in_blocks import in_blocks
+from dpc_lightning.acquisition.probability import ROWS, Doubles, top_rows
 
 __all__ = ["Bound", "Scored"]
 
@@ -81,5 +82,8 @@ def _logits_of(pool: PoolView, rows: IntArray) -> PoolView:
 
 
 def _rows_above(logits: FloatArray, bound: Bound, level: float) -> IntArray:
-    found = [np.flatnonzero(bound(logits[block]) >= level) + block.start for block in blocks(len(logits))]
-    return np.concatenate(found)
+    def above(block: slice) -> IntArray:
+        return np.flatnonzero(bound(logits[block]) >= level) + int(block.start)
+
+    rows: IntArray = np.concatenate(in_blocks(above, len(logits), ROWS))
+    return rows

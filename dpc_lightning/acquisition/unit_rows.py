@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray
+from dpc_lightning.acquisition.in_blocks import in_blocks
 from dpc_lightning.acquisition.probability import Doubles
 from dpc_lightning.errors import AcquisitionError
 
@@ -46,10 +47,10 @@ class UnitRows:
             msg = f"Expected finite labelled embeddings, but row {broken[0]} has NaN or infinity: the model diverged."
             raise AcquisitionError(msg)
         self._embeddings = embeddings
-        total = np.zeros(embeddings.shape[1])
-        for start in range(0, len(embeddings), ROWS):
-            total += np.array(embeddings[start : start + ROWS], dtype=np.float64, order="C").sum(axis=0)
-        self._mean: Doubles = total / max(1, len(embeddings))
+        sums = in_blocks(
+            lambda block: np.array(embeddings[block], dtype=np.float64, order="C").sum(axis=0), len(embeddings), ROWS
+        )
+        self._mean: Doubles = sum(sums, np.zeros(embeddings.shape[1])) / max(1, len(embeddings))
         self.owned: Doubles = self._unit(owned)
         """`(L, D)` float64."""
 
