@@ -117,7 +117,7 @@ def k_center() -> list[Case]:
 def small_text() -> list[Case]:
     """k-center against small-text's greedy coreset, which compares every image with every centre for every pick.
 
-    It needs a labelled image to begin with. Both pick the same images, which is checked.
+    It needs a labelled image to begin with. The name of a case says how many picks are the same.
     """
     from small_text.query_strategies.coresets import greedy_coreset  # noqa: PLC0415
 

@@ -61,6 +61,10 @@ def _summary(rule: type[Acquisition]) -> str:
     return (inspect.getdoc(rule) or "").partition("\n")[0]
 
 
+def _needs(rule: type[Acquisition]) -> str:
+    return ", ".join(sorted(word.replace("_", " ") for word in rule.needs))
+
+
 def _list(console: Console) -> None:
     if console.width < WIDE:
         for name, rule in rules().items():
@@ -77,7 +81,7 @@ def _list(console: Console) -> None:
 
 def _facts(rule: type[Acquisition]) -> str:
     nothing = "what its rules need" if issubclass(rule, Composed) else "nothing"
-    needs = ", ".join(sorted(word.replace("_", " ") for word in rule.needs)) or nothing
+    needs = _needs(rule) or nothing
     chance = "" if not rule.stochastic else "chance; "
     largest = "" if rule.largest_pool is None else f"; at most {rule.largest_pool:,} images"
     return f"{chance}needs {needs}; {rule.time}{largest}"
@@ -89,8 +93,7 @@ def _table() -> Table:
     )
     for name, rule in rules().items():
         largest = "any" if rule.largest_pool is None else f"{rule.largest_pool:,}"
-        needs = ", ".join(sorted(word.replace("_", " ") for word in rule.needs))
-        table.add_row(name, _summary(rule), needs, "yes" if rule.stochastic else "", rule.time, largest)
+        table.add_row(name, _summary(rule), _needs(rule), "yes" if rule.stochastic else "", rule.time, largest)
     return table
 
 
