@@ -24,8 +24,9 @@ class ProbCover(Acquisition):
     cover too. When all is covered, the smallest indices follow.
 
     Score: the images that the pick covered, as a share of the pool; it falls from pick to pick. Deterministic; of equal
-    images the smaller index. Cost: O(N² D) in float32; then each pair of neighbours is looked at once. Memory: 12 N D
-    bytes, and 16 bytes a pair of neighbours. Use it with few labels; outliers are bought last.
+    images the smaller index. Cost: O(N² D) in float32, less where the radius is small; then each pair of neighbours is
+    looked at once. Memory: 12 N D bytes, and 24 bytes a pair of neighbours. Use it with few labels; outliers are bought
+    last.
 
     Source:
         Yehuda et al., Active learning through a covering lens, NeurIPS 2022. There the radius is found by clustering
@@ -38,7 +39,7 @@ class ProbCover(Acquisition):
 
     needs: frozenset[Need] = frozenset({"embeddings", "labelled_embeddings"})
     time: str = "O(N² D)"
-    memory: str = "12 N D bytes, and 16 bytes a pair of neighbours"
+    memory: str = "12 N D bytes, and 24 bytes a pair of neighbours"
     largest_pool: int | None = 50_000
 
     def __init__(self, radius: float | None = None, purity: float = 0.95) -> None:
@@ -61,7 +62,8 @@ class ProbCover(Acquisition):
         for start in range(0, len(rows.owned), OWNED):
             open_ones &= ~(1 - unit @ rows.owned[start : start + OWNED].T <= radius).any(axis=1)
         graph = RadiusGraph.of(unit, radius)
-        counts = np.bincount(graph.of_rows(np.flatnonzero(open_ones)), minlength=len(unit)).astype(np.int64)
+        counts = np.diff(graph.starts)
+        counts -= np.bincount(graph.of_rows(np.flatnonzero(~open_ones)), minlength=len(unit))
         picks, added = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.float32)
         for turn in range(count):
             best = int(np.argmax(counts))

@@ -9,7 +9,7 @@ from dpc_lightning.acquisition.in_blocks import in_blocks
 from dpc_lightning.acquisition.probability import Doubles
 from dpc_lightning.errors import AcquisitionError
 
-__all__ = ["UnitRows"]
+__all__ = ["UnitRows", "principal_directions"]
 
 GRID: Final = 2.0**25
 """Components are rounded to multiples of 1/GRID. Products are then multiples of 2^-50 and, for unit rows, every partial
@@ -17,6 +17,9 @@ sum is below 2: it fits into the 53 bits of a float64. Inner products are exact 
 neither BLAS nor the cut into blocks nor the order of the pool can change a pick."""
 
 ROWS: Final = 4_096
+
+CACHED: Final = 64
+"""Rows that are worked on at once: what is computed of them stays in the processor's cache."""
 
 SAMPLE: Final = 256
 """Rows that principal directions are computed from."""
@@ -82,18 +85,39 @@ class UnitRows:
         Returns:
             `(D, count)` float64, orthonormal columns.
         """
-        sample = self.read(np.arange(0, len(self), max(1, len(self) // SAMPLE))[:SAMPLE])
-        _, mixed = np.linalg.eigh(sample @ sample.T)
-        directions, _ = np.linalg.qr(sample.T @ mixed[:, -count:])
-        return directions
+        return principal_directions(self.read(np.arange(0, len(self), max(1, len(self) // SAMPLE))[:SAMPLE]), count)
 
     def _unit(self, rows: FloatArray) -> Doubles:
-        wide = np.array(rows, dtype=np.float64, order="C")
-        size = np.sqrt(np.square(wide).sum(axis=1))
-        wide -= self._mean
-        length = np.sqrt(np.square(wide).sum(axis=1))
-        usable = length > ZERO * size
-        wide *= np.divide(GRID, length, out=np.zeros_like(length), where=usable)[:, None]
-        np.rint(wide, out=wide)
-        wide /= GRID
-        return wide
+        unit = np.empty(rows.shape)
+        for start in range(0, len(rows), CACHED):
+            block = slice(start, start + CACHED)
+            wide = unit[block]
+            wide[:] = rows[block]
+            size = np.sqrt(np.square(wide).sum(axis=1))
+            wide -= self._mean
+            length = np.sqrt(np.square(wide).sum(axis=1))
+            usable = length > ZERO * size
+            wide *= np.divide(GRID, length, out=np.zeros_like(length), where=usable)[:, None]
+            np.rint(wide, out=wide)
+            wide /= GRID
+        return unit
+
+
+def principal_directions(rows: Doubles, count: int) -> Doubles:
+    """Give the principal directions of a sample of centred rows, those that stand at equal distances.
+
+    Args:
+        rows: `(m, D)` float64.
+        count: directions; fewer are given if the rows have fewer columns or the sample fewer rows.
+
+    Returns:
+        `(D, count)` float64, orthonormal columns.
+
+    Example:
+        >>> np.abs(principal_directions(np.array([[3.0, 0.0], [-3.0, 0.0]]), 1)).ravel().tolist()
+        [1.0, 0.0]
+    """
+    sample = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
+    _, mixed = np.linalg.eigh(sample @ sample.T)
+    directions, _ = np.linalg.qr(sample.T @ mixed[:, -count:])
+    return directions

@@ -25,11 +25,30 @@ def test_neighbours_are_those_of_all_pairs(seed: int, rows: int, kinds: int, blo
     radius = max(0.0, float(rng.choice(distances.ravel())))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(radius_graph, "ROWS", block)
+        patch.setattr(radius_graph, "PIVOTS", block)
         graph = RadiusGraph.of(unit, radius)
+    near = [np.flatnonzero(distances[row] <= radius).tolist() for row in range(rows)]
     for row in range(rows):
         found = graph.neighbours[graph.starts[row] : graph.starts[row + 1]].tolist()
-        assert found == np.flatnonzero(distances[row] <= radius).tolist()
+        assert found[0] == row
+        assert sorted(found) == near[row]
     some = rng.integers(0, rows, 5)
-    expected = [np.flatnonzero(distances[row] <= radius) for row in some]
-    assert graph.of_rows(some).tolist() == np.concatenate(expected).tolist()
+    assert sorted(graph.of_rows(some)) == sorted(other for row in some for other in near[row])
     assert graph.of_rows(some[:0]).tolist() == []
+
+
+@pytest.mark.parametrize("degree", [5, 60])
+def test_rows_that_are_left_out_are_out_of_reach(degree: int) -> None:
+    """Clusters in many directions, so that sketches rule out most rows at the small radius and few at the large one."""
+    rng = np.random.default_rng(degree)
+    centres = rng.standard_normal((40, 80))
+    embeddings = (centres[rng.integers(0, 40, 900)] + 0.3 * rng.standard_normal((900, 80))).astype(np.float32)
+    unit = UnitRows(embeddings, embeddings[:0]).read(np.arange(900))
+    distances = 1 - unit @ unit.T
+    np.fill_diagonal(distances, 0)
+    radius = float(np.median(np.sort(distances, axis=1)[:, degree]))
+    graph = RadiusGraph.of(unit, radius)
+    first, second = np.nonzero(distances <= radius)
+    rows = np.repeat(np.arange(900), np.diff(graph.starts))
+    found = sorted(zip(rows.tolist(), graph.neighbours.tolist(), strict=True))
+    assert found == list(zip(first.tolist(), second.tolist(), strict=True))
