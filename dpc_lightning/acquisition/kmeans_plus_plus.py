@@ -88,8 +88,10 @@ class OuterProducts:
         both = self.norms[rows][:, None] + self.norms[others]
         inner = self.left[rows] @ self.left[others].T
         inner *= self._features(rows) @ self._features(others).T
-        squares = both - 2 * inner
-        squares[squares <= ZERO * both] = 0
+        inner *= 2
+        squares = np.subtract(both, inner, out=inner)
+        both *= ZERO
+        squares[squares <= both] = 0
         return squares
 
     def _measure(self, block: slice) -> None:

@@ -62,7 +62,7 @@ class RadiusGraph:
         least = np.float32(1 - radius - BAND)
         every = np.arange(len(unit), dtype=np.min_scalar_type(len(unit)))  # 16 bits are sorted without comparisons
         order = order.astype(every.dtype)
-        ones, others = [every], [every]
+        ones, others, degrees = [every], [every], np.ones(len(unit), dtype=np.int64)
         for start in range(0, len(unit), ROWS):
             block = slice(start, start + ROWS)
             near = start + np.flatnonzero((sketches[block] @ sketches[start:].T >= least).any(axis=0))
@@ -80,11 +80,12 @@ class RadiusGraph:
             for at in range(0, len(close), 65_536):
                 some = close[at : at + 65_536]
                 kept[some] &= 1 - np.einsum("ij,ij->i", unit[first[some]], unit[second[some]]) <= radius
-            ones += [first[kept], second[kept]]
-            others += [second[kept], first[kept]]
-        first, second = np.concatenate(ones), np.concatenate(others)
-        starts = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=len(unit)))])
-        return cls(starts.astype(np.int64), second[np.argsort(first, kind="stable")].astype(np.int32))
+            first, second = first[kept], second[kept]
+            ones += [first, second]
+            others += [second, first]
+            degrees += np.bincount(first, minlength=len(unit)) + np.bincount(second, minlength=len(unit))
+        grouped = np.argsort(np.concatenate(ones), kind="stable")
+        return cls(np.concatenate([[0], np.cumsum(degrees)]), np.concatenate(others)[grouped].astype(np.int32))
 
     def of_rows(self, rows: IntArray) -> np.ndarray:
         """Give the neighbours of some rows, one row after the other, `(n,)` int32."""

@@ -1,6 +1,12 @@
 """Pick the typical image of each cluster that has no label yet."""
 
+from collections.abc import Iterator
+from heapq import heapify, heappop, heapreplace
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
 from dpc_lightning.acquisition.k_means import k_means
@@ -12,6 +18,9 @@ __all__ = ["TypiClust", "principal", "typicality"]
 
 COMPONENTS = 48
 """Principal components that k-means sees of wider features."""
+
+SAMPLE = 2_048
+"""Rows at least that principal directions are computed from."""
 
 STEPS = 10
 """Steps of k-means. More lower its inertia by less than a hundredth."""
@@ -26,8 +35,8 @@ class TypiClust(Acquisition):
     Pool and owned images are parted by k-means into as many clusters as there are owned images and picks, at most
     `clusters`. Of the clusters with the fewest owned or picked images the largest gives its most typical one, again and
     again; clusters of fewer than five images come last. Typical is what has a small mean distance to its `neighbours`
-    nearest images of the same cluster. Features are centred on the pool and of length 1; k-means sees their 48
-    principal components.
+    nearest images of the same cluster. Features are centred on the pool and of length 1; k-means sees their
+    components along 48 principal directions, in float32.
 
     Score: one over that mean distance. Stochastic, by the seeds of k-means. Cost: O((N + L) K D) for K clusters and
     each of ten steps, and the distances within the clusters. Memory: 8 (N + L) D bytes. Use it with very few labels;
@@ -63,44 +72,64 @@ class TypiClust(Acquisition):
         member, _ = k_means(principal(unit, COMPONENTS), wanted, rng, STEPS)
         size = np.bincount(member, minlength=wanted)
         owned = np.bincount(member[len(pool) :], minlength=wanted)
-        score = np.empty(len(pool))
-        queues: list[list[int]] = []
-        for cluster in range(wanted):
-            inside = np.flatnonzero(member == cluster)
-            typical = typicality(unit[inside], self.neighbours)
-            free = inside < len(pool)
-            score[inside[free]] = typical[free]
-            queues.append(inside[free][np.argsort(-typical[free], kind="stable")].tolist())
-        picked: list[int] = []
-        while len(picked) < count:
-            open_ones = [cluster for cluster in range(wanted) if queues[cluster]]
-            best = min(open_ones, key=lambda k: (bool(size[k] < SMALL), int(owned[k]), -int(size[k]), queues[k][0]))
-            picked.append(queues[best].pop(0))
-            owned[best] += 1
-        rows_picked = np.array(picked, dtype=np.int64)
-        return rows_picked, np.minimum(score[rows_picked], 1e30).astype(np.float32)
+        insides = np.split(np.argsort(member, kind="stable"), np.cumsum(size)[:-1])
+        waiting = [
+            _Waiting(bool(size[cluster] < SMALL), int(owned[cluster]), -int(size[cluster]), int(inside[0]), cluster)
+            for cluster, inside in enumerate(insides)
+            if len(inside) and inside[0] < len(pool)
+        ]
+        heapify(waiting)
+        queues: dict[int, Iterator[tuple[int, float]]] = {}
+        picks, scores = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.float32)
+        turn = 0
+        while turn < count:
+            best = waiting[0]
+            if best.cluster not in queues:
+                inside = insides[best.cluster]
+                typical = typicality(unit[inside], self.neighbours)[inside < len(pool)]
+                order = np.argsort(-typical, kind="stable")
+                queues[best.cluster] = zip(inside[order].tolist(), typical[order].tolist(), strict=True)
+            following = next(queues[best.cluster], None)
+            if following is None:
+                heappop(waiting)
+                continue
+            picks[turn], scores[turn] = following[0], min(following[1], 1e30)
+            heapreplace(waiting, best._replace(owned=best.owned + 1))
+            turn += 1
+        return picks, scores
 
 
-def principal(rows: Doubles, count: int) -> Doubles:
-    """Give the largest principal components of rows that are centred.
+class _Waiting(NamedTuple):
+    """A cluster and its place in the order in which clusters are asked."""
+
+    small: bool
+    owned: int
+    minus_size: int
+    first_row: int
+    cluster: int
+
+
+def principal(rows: Doubles, count: int) -> NDArray[np.float32]:
+    """Give the components of centred rows along the largest principal directions of a sample of them.
 
     Args:
-        rows: `(m, D)` float64.
+        rows: `(m, D)` float64. A sample is rows at equal distances, at least 2,048 if there are as many.
         count: components at most.
 
     Returns:
-        `(m, count)` float64, or the rows themselves if they have no more columns.
+        `(m, count)` float32, or the rows themselves if they have no more columns.
 
     Example:
         >>> abs(principal(np.array([[3.0, 0.0], [-3.0, 0.1]]), 1)).round(2).ravel().tolist()
         [3.0, 3.0]
     """
-    if rows.shape[1] <= count:
-        return rows
     narrow = rows.astype(np.float32)
-    _, directions = np.linalg.eigh((narrow.T @ narrow).astype(np.float64))
-    components: Doubles = (narrow @ directions[:, -count:].astype(np.float32)).astype(np.float64)
-    return components
+    width = rows.shape[1]
+    if width <= count:
+        return narrow
+    sample = narrow[:: max(1, len(narrow) // SAMPLE)]
+    _, directions = eigh(sample.T @ sample, subset_by_index=(width - count, width - 1))
+    return np.asarray(narrow @ directions)
 
 
 def typicality(unit: Doubles, neighbours: int) -> Doubles:
