@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray
+from dpc_lightning.acquisition.half_floats import widened
 from dpc_lightning.acquisition.in_blocks import in_blocks
+from dpc_lightning.acquisition.pivot_bounds import PivotBounds
 from dpc_lightning.acquisition.probability import Doubles
 
 __all__ = ["FarthestFirst"]
@@ -16,6 +18,12 @@ ROWS: Final = 4_096
 
 ACTIVE: Final = 256
 """Rows that are kept up to date with every pick, at least; one in two hundred of a large pool."""
+
+FEW: Final = 64
+"""Centres that a row is compared with first, when it has missed many."""
+
+GOOD: Final = 4
+"""Where these leave a row below the best quarter of the active ones, it is not compared with more."""
 
 GRID: Final = 2.0**25
 """Rows of length 1 at most are rounded to multiples of 1/GRID: see `unit_rows`."""
@@ -87,7 +95,7 @@ class FarthestFirst:
             self._bound_by_pivots()
             self._outer[row] = self._bound[row] = -np.inf
         else:
-            self._improve(self._active, self._rows, self._known - 1)
+            self._improve(self._active, self._rows, self._known - 1, self._known)
         return row
 
     def picks(self) -> tuple[IntArray, FloatArray]:
@@ -120,45 +128,71 @@ class FarthestFirst:
         size = min(self._limit, len(outer))
         rows = np.argpartition(-outer, size - 1)[:size] if size < len(outer) else np.arange(len(outer))
         rows = np.sort(rows[outer[rows] > -np.inf])
-        again = rows[self._current[rows] == self._known]  # too close to call, or they would have been kept
+        stale = self._current[rows] < self._known
+        again = rows[~stale & (outer[rows] >= beaten)]  # too close to call, or they would have been kept
         self._settle(again[~self._exact[again]])
         outer[again] = self._bound[again]
         level = again[self._bound[again] >= beaten]
         outer[level] = -np.inf
         self._settled.append(level)
-        rows = rows[self._current[rows] < self._known]
+        rows = rows[stale]
         if not len(rows):
             return
         vectors = self._read(rows)
-        missed = self._current[rows]
-        depth = np.frexp((self._known - missed).astype(np.float64))[1]  # rows that missed about the same number
-        for same in np.unique(depth):
-            group = np.flatnonzero(depth == same)
-            self._improve(rows[group], vectors[group], int(missed[group].min()))
+        current = self._bring_up_to_date(rows, vectors)
+        outer[rows] = self._bound[rows]
+        rows, vectors = rows[current], vectors[current]
         active = np.concatenate([self._active, rows])
         vectors = np.concatenate([self._rows, vectors])
         if len(active) > self._limit:
             best = np.argpartition(-self._bound[active], self._limit - 1)
             gone = active[best[self._limit :]]
             kept = np.sort(best[: self._limit])
-            outer[rows] = -np.inf
             outer[gone] = self._bound[gone]
             active, vectors = active[kept], vectors[kept]
         outer[active] = -np.inf
         self._active, self._rows = active, vectors
 
-    def _improve(self, rows: IntArray, vectors: NDArray[np.float32], since: int) -> None:
-        """Lower bounds by the centres from `since` on, in float32."""
-        if not len(rows) or since == self._known:
+    def _bring_up_to_date(self, rows: IntArray, vectors: NDArray[np.float32]) -> IntArray:
+        """Lower bounds by the centres that rows have missed, a few of them first.
+
+        Rows that these few lower so far that they would hardly be among the active ones are left at that.
+
+        Returns:
+            The places of the others, which are up to date.
+        """
+        bar = -np.inf
+        if len(self._active) == self._limit:
+            bounds = self._bound[self._active]
+            place = (self._limit - 1) - (self._limit - 1) // GOOD
+            bar = float(np.partition(bounds, place)[place])
+        missed = self._current[rows]
+        depth = np.frexp((self._known - missed).astype(np.float64))[1]  # rows that missed about the same number
+        current = []
+        for same in np.unique(depth):
+            group = np.flatnonzero(depth == same)
+            since, step = int(missed[group].min()), FEW
+            while since < self._known and len(group):
+                last = since + 2 * step > self._known or bar == -np.inf
+                until = self._known if last else since + step
+                self._improve(rows[group], vectors[group], since, until)
+                if not last:
+                    group = group[self._bound[rows[group]] > bar]
+                since, step = until, 2 * step
+            current.append(group)
+        return np.sort(np.concatenate(current))
+
+    def _improve(self, rows: IntArray, vectors: NDArray[np.float32], since: int, until: int) -> None:
+        """Lower bounds by the centres from `since` to `until`, in float32."""
+        if not len(rows) or since == until:
             return
-        centres = slice(since, self._known)
-        inner = vectors @ self._centres[centres].T
-        near = self._centre_squares[centres] - 2 * inner.astype(np.float64)
-        upper = near.min(axis=1) + self._squares[rows] + self._tolerance[rows]
+        halves = vectors @ self._centres[since:until].T
+        np.subtract(self._half_squares[since:until], halves, out=halves)
+        upper = 2 * halves.min(axis=1).astype(np.float64) + self._squares[rows] + self._tolerance[rows]
         bound = self._bound[rows]
         self._exact[rows] &= (upper - 2 * self._tolerance[rows] > bound) | (bound == 0)
         self._bound[rows] = np.minimum(bound, np.maximum(upper, 0))
-        self._current[rows] = self._known
+        self._current[rows] = until
 
     def _settle(self, rows: IntArray) -> None:
         """Compute distances without rounding."""
@@ -205,13 +239,14 @@ class FarthestFirst:
         self._known = 0
         self._centres = np.zeros((max(64, len(owned)), self._embeddings.shape[1]), np.float32)
         self._centre_squares = np.zeros(len(self._centres))
+        self._half_squares = np.zeros(len(self._centres), np.float32)
         self._add_centres(np.asarray(owned, dtype=np.float32))
         largest = max(float(self._squares.max(initial=0)), float(self._centre_squares.max(initial=0)))
         length = np.sqrt(largest) if largest else 1.0
         self._scale = 2.0 ** -np.ceil(np.log2(length))
         norms = np.sqrt(self._squares)
         product = 2 * SIGMAS * np.sqrt(self._embeddings.shape[1]) * 2.0**-24
-        grid = SIGMAS * 2.0**-24
+        grid = (SIGMAS + 3) * 2.0**-24  # of the grid, and of half squares in float32
         self._tolerance = length * (product * norms + grid * (norms + length))
 
     def _add_centres(self, rows: NDArray[np.float32]) -> None:
@@ -219,33 +254,16 @@ class FarthestFirst:
             room = np.zeros((len(self._centres), self._centres.shape[1]), np.float32)
             self._centres = np.concatenate([self._centres, room])
             self._centre_squares = np.concatenate([self._centre_squares, np.zeros(len(room))])
+            self._half_squares = np.concatenate([self._half_squares, np.zeros(len(room), np.float32)])
         new = slice(self._known, self._known + len(rows))
         self._centres[new] = rows
         self._centre_squares[new] = np.square(rows, dtype=np.float64).sum(axis=1)
+        self._half_squares[new] = self._centre_squares[new] / 2
         self._known = new.stop
 
     def _bound_by_pivots(self) -> None:
-        """Bound every row by the centres near it: those of the nearest of about √L pivots."""
-        centres = self._centres[: self._known]
-        squares = self._centre_squares[: self._known]
-        pivots = np.arange(0, self._known, max(1, int(np.sqrt(self._known))))
-        own = np.argmin(squares[pivots] - 2 * (centres @ centres[pivots].T), axis=1)
-        members = [np.flatnonzero(own == pivot) for pivot in range(len(pivots))]
-
-        def bound(block: slice) -> None:
-            rows = self._block(block)
-            near = squares[pivots] - 2 * (rows @ centres[pivots].T)
-            nearest = near.argmin(axis=1)
-            best = near.min(axis=1)
-            for pivot in np.unique(nearest):
-                of_pivot = np.flatnonzero(nearest == pivot)
-                others = members[pivot]
-                if len(others) > 1:
-                    inner = rows[of_pivot] @ centres[others].T
-                    best[of_pivot] = np.minimum(best[of_pivot], (squares[others] - 2 * inner).min(axis=1))
-            self._bound[block] = np.maximum(best + self._squares[block] + self._tolerance[block], 0)
-
-        in_blocks(bound, len(self._bound), ROWS)
+        pivots = PivotBounds(self._centres[: self._known], self._centre_squares[: self._known])
+        self._bound[:] = np.maximum(pivots.of(self._block, self._squares, ROWS) + self._tolerance, 0)
         self._current[:] = self._known if self._known == 1 else 0
         self._outer[:] = self._bound
 
@@ -255,7 +273,7 @@ class FarthestFirst:
         return np.ones(len(rows), np.float32) @ rows
 
     def _block(self, block: slice) -> NDArray[np.float32]:
-        return np.asarray(self._embeddings[block], dtype=np.float32, order="C")
+        return widened(self._embeddings[block])
 
     def _read(self, rows: IntArray) -> NDArray[np.float32]:
-        return np.asarray(self._embeddings[rows], dtype=np.float32, order="C")
+        return widened(self._embeddings[rows])

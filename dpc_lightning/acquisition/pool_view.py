@@ -1,15 +1,19 @@
 """What a rule is given: the unbought images, and the labels that are owned."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dpc_lightning.acquisition.half_floats import is_finite
 from dpc_lightning.acquisition.in_blocks import in_blocks
 from dpc_lightning.errors import AcquisitionError
 
 __all__ = ["FloatArray", "Head", "IntArray", "LabelArray", "Need", "PoolView"]
+
+NUMBERS: Final = 2**21
+"""Numbers that are checked at once."""
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
@@ -187,11 +191,11 @@ class PoolView:
         _check_finite("committee_logits", self.committee_logits, self.indices)
 
 
-def _check_finite(name: str, rows: FloatArray, indices: IntArray, block: int = 65_536) -> None:
+def _check_finite(name: str, rows: FloatArray, indices: IntArray) -> None:
     def broken(part: slice) -> IntArray:
-        return indices[part][~np.isfinite(rows[part]).all(axis=tuple(range(1, rows.ndim)))]
+        return indices[part][~is_finite(rows[part]).all(axis=tuple(range(1, rows.ndim)))]
 
-    for bad in in_blocks(broken, len(rows), block):
+    for bad in in_blocks(broken, len(rows), max(1, NUMBERS // max(1, rows[:1].size))):
         if len(bad):
             msg = (
                 f"Expected finite pool `{name}`, but {len(bad)} rows hold NaN or infinity, first image index {bad[0]}. "

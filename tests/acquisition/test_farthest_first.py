@@ -47,9 +47,12 @@ def eager(rows: Doubles, owned: Doubles, count: int) -> list[int]:
     width=st.integers(1, 5),
     kinds=st.integers(1, 60),
     active=st.integers(1, 8),
+    few=st.integers(1, 5),
     half=st.booleans(),
 )
-def test_lazy_is_eager(*, seed: int, rows: int, owned: int, width: int, kinds: int, active: int, half: bool) -> None:
+def test_lazy_is_eager(
+    *, seed: int, rows: int, owned: int, width: int, kinds: int, active: int, few: int, half: bool
+) -> None:
     """Whole numbers: distances are exact in both, and most are shared by many rows."""
     rng = np.random.default_rng(seed)
     points = rng.integers(-4, 5, (60, width))[rng.integers(0, kinds, rows)].astype(np.float32)
@@ -58,12 +61,13 @@ def test_lazy_is_eager(*, seed: int, rows: int, owned: int, width: int, kinds: i
         points = np.concatenate([points, -points, np.zeros((1, width))]).astype(np.float32)  # the mean is a row
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(farthest_first, "ACTIVE", active)
+        patch.setattr(farthest_first, "FEW", few)
         count = int(rng.integers(1, len(points) + 1))
         taken = lazy(points.astype(np.float16) if half else points, centres, count)
     assert taken == eager(points.astype(np.float64), centres.astype(np.float64), count)
 
 
-@pytest.mark.parametrize("labelled", [0, 40])
+@pytest.mark.parametrize("labelled", [0, 40, 400])
 def test_clusters_in_several_blocks(labelled: int) -> None:
     rng = np.random.default_rng(1)
     rows = 5 * rng.standard_normal((30, 24))[rng.integers(0, 30, 9_000)] + rng.standard_normal((9_000, 24))

@@ -1,0 +1,85 @@
+"""Upper bounds of the distance to the nearest of many centres, for a fraction of its cost."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpc_lightning.acquisition.base import IntArray
+from dpc_lightning.acquisition.in_blocks import in_blocks
+from dpc_lightning.acquisition.probability import Doubles
+
+__all__ = ["PivotBounds"]
+
+Rows = NDArray[np.float32]
+
+DOUBTFUL: Final = 0.5
+"""Share of the rows, those farthest from all pivots, whose bounds are made tighter."""
+
+
+class PivotBounds:
+    """About the square root of the centres are pivots, and each centre is a member of its nearest one.
+
+    A row is compared with all pivots. Half of the rows, those that seem to be far from everything, are compared with
+    the members of their nearest pivot too: it is the others of them that will be asked for the distance itself.
+
+    Args:
+        centres: `(L, D)` float32, at least one.
+        squares: `(L,)` float64, their squared norms.
+    """
+
+    def __init__(self, centres: Rows, squares: Doubles) -> None:
+        pivots = np.arange(0, len(centres), max(1, int(np.sqrt(len(centres)))))
+        own = np.argmin(squares[pivots] - 2 * (centres @ centres[pivots].T), axis=1)
+        self._pivots = _Centres(centres, squares, pivots)
+        self._members = [_Centres(centres, squares, np.flatnonzero(own == pivot)) for pivot in range(len(pivots))]
+
+    def of(self, read: Callable[[slice], Rows], squares: Doubles, size: int) -> Doubles:
+        """Bound rows from above, but for rounding of the products in float32.
+
+        Args:
+            read: gives a block of rows, `(m, D)`.
+            squares: `(N,)` squared norms of the rows.
+            size: rows that are read at once.
+
+        Returns:
+            `(N,)` squared distances to some centre each.
+        """
+        bounds = np.empty(len(squares))
+
+        def bound(block: slice) -> None:
+            rows = read(block)
+            halves = self._pivots.halves(rows)
+            nearest = halves.argmin(axis=1)
+            best = halves[np.arange(len(rows)), nearest].astype(np.float64)
+            if len(self._members) > 1:
+                seen = best + squares[block] / 2
+                doubtful = np.flatnonzero(seen >= np.quantile(seen, 1 - DOUBTFUL))
+                for pivot, some in _groups(nearest[doubtful], len(self._members)):
+                    places = doubtful[some]
+                    closer = self._members[pivot].halves(rows[places]).min(axis=1)
+                    best[places] = np.minimum(best[places], closer)
+            bounds[block] = 2 * best + squares[block]
+
+        in_blocks(bound, len(bounds), size)
+        return bounds
+
+
+class _Centres:
+    def __init__(self, centres: Rows, squares: Doubles, chosen: IntArray) -> None:
+        self._across = np.ascontiguousarray(centres[chosen].T)
+        self._half_squares = (squares[chosen] / 2).astype(np.float32)
+
+    def halves(self, rows: Rows) -> Rows:
+        """Give `|c|²/2 - x·c`, half of the squared distance less half of `|x|²`, `(m, k)`."""
+        inner = rows @ self._across
+        np.subtract(self._half_squares, inner, out=inner)
+        return inner
+
+
+def _groups(keys: IntArray, kinds: int) -> list[tuple[int, IntArray]]:
+    """Give the places of each key that occurs."""
+    order = np.argsort(keys, kind="stable")
+    ends = np.cumsum(np.bincount(keys, minlength=kinds))
+    return [(key, some) for key, some in enumerate(np.split(order, ends[:-1])) if len(some)]
