@@ -97,7 +97,7 @@ class DiverseGreedy:
             scores = self._scores(active, weights)
             pull = max(PULL, self._pull // 2)
             while len(active):
-                best = int(np.argmax(scores))
+                best = int(scores.argmax())
                 if scores[best] <= self._outside[key]:
                     break
                 if self._current[active[best]] == len(self._avoided):
@@ -113,7 +113,7 @@ class DiverseGreedy:
         return np.array(rows, dtype=np.int64), np.array(scores, dtype=np.float32)
 
     def _scores(self, rows: IntArray | slice, weights: Doubles) -> Doubles:
-        used = np.flatnonzero(weights)
+        used = weights.nonzero()[0]
         total = np.zeros(self._penalty[rows].shape)
         for column in used:  # in fixed order: equal rows get equal sums
             total += weights[column] * self._values[column, rows]
@@ -135,21 +135,21 @@ class DiverseGreedy:
         now = len(self._avoided)
         old = self._current[active] < now
         beaten = max(outside, float(scores[~old].max(initial=-np.inf)))
-        stale = np.flatnonzero(old & (scores > -np.inf))
+        stale = (old & (scores > -np.inf)).nonzero()[0]
         if len(stale) > pull:
             stale = stale[np.argpartition(scores[stale], len(stale) - pull)[-pull:]]
         rows = active[stale]
         vectors = self._rows.read(rows)
         depth = np.frexp(np.maximum(now - self._current[rows], FEW).astype(np.float64))[1]
         for level in np.unique(depth):  # rows that missed about the same number go together, the fewest first
-            group = np.flatnonzero(depth == level)
+            group = (depth == level).nonzero()[0]
             since = int(self._current[rows[group]].min())
             if now - since <= FEW:
                 self._bring_near(rows[group], self._avoided.largest_cosines(vectors[group], since))
             else:
                 look = self._avoided.look(vectors[group], since)
                 self._bring_near(rows[group], look.near_cosines())
-                left = np.flatnonzero(self._scores(rows[group], weights) >= beaten)
+                left = (self._scores(rows[group], weights) >= beaten).nonzero()[0]
                 group = group[left]
                 self._bring_near(rows[group], look.largest_cosines(left, self._nearest[rows[group]]))
             self._current[rows[group]] = now

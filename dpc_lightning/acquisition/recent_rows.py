@@ -42,7 +42,7 @@ class RecentRows:
         """
         places = self._place[rows]
         vectors: Doubles = self._kept[places]
-        new = np.flatnonzero(self._row[places] != rows)
+        new = (self._row[places] != rows).nonzero()[0]
         if len(new):
             vectors[new] = self._rows.read(rows[new])
             ring = (self._next + np.arange(len(new))) % len(self._kept)

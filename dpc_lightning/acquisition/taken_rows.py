@@ -125,7 +125,7 @@ class Look:
         together: list[int] = []
         for at, place in enumerate(some):
             bounds = self.products[place] + self.left_out[place] * self.taken_left_out
-            near = np.flatnonzero(bounds >= known[at] - SLACK)
+            near = (bounds >= known[at] - SLACK).nonzero()[0]
             if 4 * len(near) > len(bounds):  # to read them all is cheaper than to gather them
                 together.append(at)
             elif len(near):
