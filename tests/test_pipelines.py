@@ -13,7 +13,7 @@ from dpc_lightning.models.weights import read_weights
 from tests.small_run import fit, words
 
 ON_GPU = ("round2_documented", "b4_unfrozen_cosine_40", "b0_unfrozen", "b1_averaged", "overfit")
-ON_CPU = ("cpu_frozen", "cpu_cosine", "cpu_long", "cpu_short", "cpu_averaged", "cpu_overfit")
+ON_CPU = ("cpu_frozen", "cpu_cosine", "cpu_long", "cpu_longest", "cpu_short", "cpu_averaged", "cpu_overfit")
 NAMES = (*ON_GPU, *ON_CPU)
 MARKED = ("round2_documented", "cpu_frozen")
 UNSPOKEN = {"scheduler_monitor", "retries_after_nan", "rate_after_nan", "channels_last"}
@@ -71,6 +71,7 @@ def test_each_documented_value_is_told_from_an_own_choice(name: str) -> None:
     [
         ("cpu_short", {"epochs"}),
         ("cpu_long", {"epochs"}),
+        ("cpu_longest", {"epochs"}),
         ("cpu_averaged", {"drop_rate", "average_decay"}),
         ("cpu_overfit", {"augment", "optimizer"}),
     ],
