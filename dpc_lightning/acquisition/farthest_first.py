@@ -41,8 +41,9 @@ class FarthestFirst:
 
     The distance to the nearest centre only falls, so that one which is out of date is an upper bound. A few rows of
     the largest bounds are active: they are kept in memory, and every pick brings them up to date. When a bound outside
-    could beat the best of them, rows of the largest bounds are pulled in and brought up to date by one matrix product
-    with the centres that they have missed. Nothing else can win, so the picks are those of the full computation.
+    could beat the best of them, rows of the largest bounds are pulled in and compared with the centres that they have
+    missed, with a few first: those that cannot win then are left at that. Nothing else can win, so the picks are those
+    of the full computation.
 
     Distances are computed in float32 and known to a tolerance. Where it leaves several rows as the best, their
     distances are computed without rounding: components are rounded to a grid so fine that float64 sums are exact.
@@ -61,7 +62,7 @@ class FarthestFirst:
         self._sum = sum(in_blocks(self._measure, count, ROWS), np.zeros(width))
         self._first_centres(owned)
         self._current = np.zeros(count, dtype=np.int64)
-        """Number of centres that the bound of a row takes into account."""
+        """Number of centres, from the first, that the bound of a row takes into account; it may know of others too."""
         self._exact = np.zeros(count, dtype=np.bool_)
         """Whether the bound is the distance itself, to the last bit."""
         self._bound: Doubles = np.full(count, np.inf)
@@ -139,7 +140,7 @@ class FarthestFirst:
         if not len(rows):
             return
         vectors = self._read(rows)
-        current = self._bring_up_to_date(rows, vectors)
+        current = self._bring_up_to_date(rows, vectors, beaten)
         outer[rows] = self._bound[rows]
         rows, vectors = rows[current], vectors[current]
         active = np.concatenate([self._active, rows])
@@ -153,10 +154,11 @@ class FarthestFirst:
         outer[active] = -np.inf
         self._active, self._rows = active, vectors
 
-    def _bring_up_to_date(self, rows: IntArray, vectors: NDArray[np.float32]) -> IntArray:
+    def _bring_up_to_date(self, rows: IntArray, vectors: NDArray[np.float32], beaten: float) -> IntArray:
         """Lower bounds by the centres that rows have missed, a few of them first.
 
-        Rows that these few lower so far that they would hardly be among the active ones are left at that.
+        Rows that these few lower so far that they cannot win now, and would hardly be among the active ones, are left
+        at that.
 
         Returns:
             The places of the others, which are up to date.
@@ -165,7 +167,7 @@ class FarthestFirst:
         if len(self._active) == self._limit:
             bounds = self._bound[self._active]
             place = (self._limit - 1) - (self._limit - 1) // GOOD
-            bar = float(np.partition(bounds, place)[place])
+            bar = min(beaten, float(np.partition(bounds, place)[place]))
         missed = self._current[rows]
         depth = np.frexp((self._known - missed).astype(np.float64))[1]  # rows that missed about the same number
         current = []
@@ -177,7 +179,7 @@ class FarthestFirst:
                 until = self._known if last else since + step
                 self._improve(rows[group], vectors[group], since, until)
                 if not last:
-                    group = group[self._bound[rows[group]] > bar]
+                    group = group[self._bound[rows[group]] >= bar]
                 since, step = until, 2 * step
             current.append(group)
         return np.sort(np.concatenate(current))
@@ -192,7 +194,7 @@ class FarthestFirst:
         bound = self._bound[rows]
         self._exact[rows] &= (upper - 2 * self._tolerance[rows] > bound) | (bound == 0)
         self._bound[rows] = np.minimum(bound, np.maximum(upper, 0))
-        self._current[rows] = until
+        self._current[rows] = np.maximum(self._current[rows], until)
 
     def _settle(self, rows: IntArray) -> None:
         """Compute distances without rounding."""

@@ -24,7 +24,8 @@ def widened(rows: NDArray[np.floating]) -> NDArray[np.float32]:
     """Give rows as float32 in C order.
 
     Args:
-        rows: any shape and floating type; float16 must be finite.
+        rows: any shape and floating type; float16 must be finite. Below 6e-5 they become 0 in a process that flushes
+            subnormal numbers (`torch.set_flush_denormal`).
 
     Returns:
         The same shape, the same numbers; not a copy where nothing had to be done.

@@ -18,7 +18,7 @@ class KCenter(Acquisition):
 
     Score: the squared distance when it was picked, which falls from pick to pick; for the first pick of all, minus that
     to the mean. Deterministic; of equal images the smaller index. Cost: at worst O((L + B) N D), in practice one to
-    three passes over the pool (see `FarthestFirst`). Memory: 50 bytes an image and one row in two hundred. Use it where
+    three passes over the pool (see `FarthestFirst`). Memory: 60 bytes an image and one row in two hundred. Use it where
     all kinds of images are to be seen, whatever the model thinks; outliers are bought first.
 
     Source:
@@ -29,7 +29,7 @@ class KCenter(Acquisition):
 
     needs: frozenset[Need] = frozenset({"embeddings", "labelled_embeddings"})
     time: str = "O((L + B) N D) at worst, in practice 1 to 3 passes over the pool"
-    memory: str = "50 bytes an image and one row in two hundred"
+    memory: str = "60 bytes an image and one row in two hundred"
 
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:  # noqa: ARG002
         owned = pool.owned_embeddings

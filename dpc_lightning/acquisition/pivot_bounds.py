@@ -32,6 +32,7 @@ class PivotBounds:
     def __init__(self, centres: Rows, squares: Doubles) -> None:
         pivots = np.arange(0, len(centres), max(1, int(np.sqrt(len(centres)))))
         own = np.argmin(squares[pivots] - 2 * (centres @ centres[pivots].T), axis=1)
+        own[pivots] = np.arange(len(pivots))  # whatever rounding and equal centres say: no pivot is without a member
         self._pivots = _Centres(centres, squares, pivots)
         self._members = [_Centres(centres, squares, np.flatnonzero(own == pivot)) for pivot in range(len(pivots))]
 

@@ -195,10 +195,11 @@ def _check_finite(name: str, rows: FloatArray, indices: IntArray) -> None:
     def broken(part: slice) -> IntArray:
         return indices[part][~is_finite(rows[part]).all(axis=tuple(range(1, rows.ndim)))]
 
-    for bad in in_blocks(broken, len(rows), max(1, NUMBERS // max(1, rows[:1].size))):
-        if len(bad):
-            msg = (
-                f"Expected finite pool `{name}`, but {len(bad)} rows hold NaN or infinity, first image index {bad[0]}. "
-                "The model has diverged or the image is broken: lower the learning rate or run `data check`."
-            )
-            raise AcquisitionError(msg)
+    found = in_blocks(broken, len(rows), max(1, NUMBERS // max(1, rows[:1].size)))
+    bad = np.concatenate([*found, indices[:0]])
+    if len(bad):
+        msg = (
+            f"Expected finite pool `{name}`, but {len(bad)} rows hold NaN or infinity, first image index {bad[0]}. "
+            "The model has diverged or the image is broken: lower the learning rate or run `data check`."
+        )
+        raise AcquisitionError(msg)

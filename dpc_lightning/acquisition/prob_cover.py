@@ -25,7 +25,7 @@ class ProbCover(Acquisition):
 
     Score: the images that the pick covered, as a share of the pool; it falls from pick to pick. Deterministic; of equal
     images the smaller index. Cost: O(N² D) in float32, less where the radius is small; then each pair of neighbours is
-    looked at once. Memory: 12 N D bytes, and 24 bytes a pair of neighbours. Use it with few labels; outliers are bought
+    looked at once. Memory: 16 N D bytes, and 24 bytes a pair of neighbours. Use it with few labels; outliers are bought
     last.
 
     Source:
@@ -39,7 +39,7 @@ class ProbCover(Acquisition):
 
     needs: frozenset[Need] = frozenset({"embeddings", "labelled_embeddings"})
     time: str = "O(N² D)"
-    memory: str = "12 N D bytes, and 24 bytes a pair of neighbours"
+    memory: str = "16 N D bytes, and 24 bytes a pair of neighbours"
     largest_pool: int | None = 50_000
 
     def __init__(self, radius: float | None = None, purity: float = 0.95) -> None:

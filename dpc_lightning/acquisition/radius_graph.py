@@ -58,7 +58,7 @@ class RadiusGraph:
             [0, 2, 1, 2, 0]
         """
         order, sketches = _in_groups(unit)
-        narrow = unit[order].astype(np.float32)
+        narrow = unit.astype(np.float32)[order]
         least = np.float32(1 - radius - BAND)
         every = np.arange(len(unit), dtype=np.min_scalar_type(len(unit)))  # 16 bits are sorted without comparisons
         order = order.astype(every.dtype)

@@ -34,12 +34,12 @@ class TypiClust(Acquisition):
 
     Pool and owned images are parted by k-means into as many clusters as there are owned images and picks, at most
     `clusters`. Of the clusters with the fewest owned or picked images the largest gives its most typical one, again and
-    again; clusters of fewer than five images come last. Typical is what has a small mean distance to its `neighbours`
-    nearest images of the same cluster. Features are centred on the pool and of length 1; k-means sees their
-    components along 48 principal directions, in float32.
+    again, of equally large ones that with the first image; clusters of fewer than five images come last. Typical is
+    what has a small mean distance to its `neighbours` nearest images of the same cluster. Features are centred on the
+    pool and of length 1; k-means sees their components along 48 principal directions, in float32.
 
     Score: one over that mean distance. Stochastic, by the seeds of k-means. Cost: O((N + L) K D) for K clusters and
-    each of ten steps, and the distances within the clusters. Memory: 8 (N + L) D bytes. Use it with very few labels;
+    each of ten steps, and the distances within the clusters. Memory: 16 (N + L) D bytes. Use it with very few labels;
     later it buys what the model knows.
 
     Source:
@@ -54,7 +54,7 @@ class TypiClust(Acquisition):
     needs: frozenset[Need] = frozenset({"embeddings", "labelled_embeddings"})
     stochastic: bool = True
     time: str = "O((N + L) K D) for K clusters, ten times"
-    memory: str = "8 (N + L) D bytes"
+    memory: str = "16 (N + L) D bytes"
     largest_pool: int | None = 100_000
 
     def __init__(self, clusters: int = 500, neighbours: int = 20) -> None:
@@ -93,7 +93,7 @@ class TypiClust(Acquisition):
             if following is None:
                 heappop(waiting)
                 continue
-            picks[turn], scores[turn] = following[0], min(following[1], 1e30)
+            picks[turn], scores[turn] = following
             heapreplace(waiting, best._replace(owned=best.owned + 1))
             turn += 1
         return picks, scores

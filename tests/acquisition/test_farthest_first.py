@@ -77,6 +77,39 @@ def test_clusters_in_several_blocks(labelled: int) -> None:
     assert taken == eager(narrow.astype(np.float64), owned.astype(np.float64), 120)
 
 
+@pytest.mark.parametrize("seed", [12, 51])
+def test_centres_that_differ_by_rounding_alone(seed: int) -> None:
+    """Half of the centres and most rows are one image but for a hundred thousandth; one column tells as little."""
+    rng = np.random.default_rng(seed)
+    image = np.maximum(rng.standard_normal(512), 0)
+    near = [image + 1e-5 * rng.standard_normal((count, 512)) for count in (8, 40)]
+    far = [np.maximum(rng.standard_normal((count, 512)), 0) for count in (8, 10)]
+    owned, rows = (np.concatenate(both).astype(np.float32) for both in zip(near, far, strict=True))
+    assert sorted(lazy(rows, owned, 10)) == list(range(40, 50))
+    column = (100 + 0.001 * rng.standard_normal((10, 1))).astype(np.float32)
+    taken = lazy(column[4:], column[:4], 6)
+    assert taken == eager(column[4:].astype(np.float64), column[:4].astype(np.float64), 6)
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(30.0, 0.1), (5.0, 0.0)])
+def test_a_pool_of_which_rounding_leaves_all_rows_in_doubt_is_read_thrice(
+    monkeypatch: pytest.MonkeyPatch, mean: float, spread: float
+) -> None:
+    read = 0
+    plain = FarthestFirst._read
+
+    def counted(greedy: FarthestFirst, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        nonlocal read
+        read += len(rows)
+        return plain(greedy, rows)
+
+    monkeypatch.setattr(FarthestFirst, "_read", counted)
+    rng = np.random.default_rng(0)
+    rows = (mean + spread * np.maximum(rng.standard_normal((2_500, 64)), 0)).astype(np.float32)
+    lazy(rows[500:], rows[:500], 2)
+    assert read <= 3 * 2_000
+
+
 def test_reads_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     read = 0
     plain = FarthestFirst._read
