@@ -26,7 +26,7 @@ from skactiveml.utils import MISSING_LABEL
 
 from dpc_lightning import acquisition
 from dpc_lightning.acquisition import Acquisition, PoolView
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 
 Rows = NDArray[np.float32]
 Work = Callable[[], object]

@@ -36,7 +36,7 @@ from dpc_lightning.acquisition.badge import residuals
 from dpc_lightning.acquisition.base import FloatArray
 from dpc_lightning.acquisition.batch_bald import JointInformation
 from dpc_lightning.acquisition.head_dropout import HeadDropout
-from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts
+from dpc_lightning.acquisition.picking.kmeans_plus_plus import OuterProducts
 from dpc_lightning.acquisition.probability import sigmoid
 
 CLASSES, WIDTH = 6, 512

@@ -3,8 +3,9 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
-from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts, d2_sample
-from dpc_lightning.acquisition.probability import Doubles, sigmoid
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.picking.kmeans_plus_plus import OuterProducts, d2_sample
+from dpc_lightning.acquisition.probability import sigmoid
 
 __all__ = ["Badge", "residuals"]
 

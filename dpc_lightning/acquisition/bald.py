@@ -6,7 +6,8 @@ import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
 from dpc_lightning.acquisition.head_dropout import HeadDropout, check_dropout
-from dpc_lightning.acquisition.probability import Doubles, sum_over_classes, top_rows
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.probability import sum_over_classes, top_rows
 
 __all__ = ["Bald", "entropy_of_pair", "mutual_information"]
 

@@ -7,7 +7,8 @@ import numpy as np
 from dpc_lightning.acquisition.bald import entropy_of_pair, mutual_information
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
 from dpc_lightning.acquisition.head_dropout import HeadDropout, check_dropout
-from dpc_lightning.acquisition.probability import Doubles, sigmoid, top_rows
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.probability import sigmoid, top_rows
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["BatchBald", "JointInformation"]

@@ -3,7 +3,8 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles, blocks
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.probability import blocks
 from dpc_lightning.acquisition.scored import Scored
 from dpc_lightning.errors import ConfigError
 

@@ -7,8 +7,9 @@ from dpc_lightning.acquisition.base import FloatArray, IntArray, PoolView
 from dpc_lightning.acquisition.composed import Composed
 from dpc_lightning.acquisition.mean_entropy import MeanEntropy
 from dpc_lightning.acquisition.mix import shares_of
+from dpc_lightning.acquisition.picking.arrays import Doubles
 from dpc_lightning.acquisition.power_noised import check_noise, noised
-from dpc_lightning.acquisition.probability import Doubles, top_rows
+from dpc_lightning.acquisition.probability import top_rows
 from dpc_lightning.acquisition.scored import Scored
 from dpc_lightning.errors import ConfigError
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
 from dpc_lightning.acquisition.margin import Margin
-from dpc_lightning.acquisition.probability import Doubles, top_rows
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
+from dpc_lightning.acquisition.probability import top_rows
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["ClusterMargin", "round_robin"]

@@ -7,7 +7,7 @@ import numpy as np
 from dpc_lightning.acquisition.bald import mutual_information
 from dpc_lightning.acquisition.base import FloatArray, Need, PoolView
 from dpc_lightning.acquisition.mean_entropy import MeanEntropy
-from dpc_lightning.acquisition.probability import Doubles
+from dpc_lightning.acquisition.picking.arrays import Doubles
 from dpc_lightning.acquisition.scored import Scored
 from dpc_lightning.errors import ConfigError
 

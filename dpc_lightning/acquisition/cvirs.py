@@ -3,7 +3,8 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, LabelArray, Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles, sum_over_classes
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.probability import sum_over_classes
 from dpc_lightning.acquisition.scored import Scored
 
 __all__ = ["Cvirs", "label_distances"]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
-from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts, Stacked, d2_sample
+from dpc_lightning.acquisition.picking.kmeans_plus_plus import OuterProducts, Stacked, d2_sample
 from dpc_lightning.errors import AcquisitionError
 
 __all__ = ["KMeansPlusPlus"]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, LabelArray, Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles
+from dpc_lightning.acquisition.picking.arrays import Doubles
 
 __all__ = ["Direct", "best_cut"]
 

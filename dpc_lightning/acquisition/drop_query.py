@@ -6,8 +6,8 @@ import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
 from dpc_lightning.acquisition.head_dropout import HeadDropout, check_dropout, label_cuts, without_dropout
-from dpc_lightning.acquisition.k_means import k_means
-from dpc_lightning.acquisition.probability import Doubles
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.picking.k_means import k_means
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["DropQuery", "cluster"]

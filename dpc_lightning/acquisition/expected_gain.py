@@ -3,10 +3,10 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
-from dpc_lightning.acquisition.diverse_greedy import DiverseGreedy, check_penalty
 from dpc_lightning.acquisition.hard_class import weakness
+from dpc_lightning.acquisition.picking.diverse_greedy import DiverseGreedy, check_penalty
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.acquisition.probability import sigmoid
-from dpc_lightning.acquisition.unit_rows import UnitRows
 
 __all__ = ["ExpectedGain"]
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from dpc_lightning.acquisition.base import Need, PoolView
 from dpc_lightning.acquisition.kernel_coverage import KernelCoverage
-from dpc_lightning.acquisition.probability import Doubles
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 
 __all__ = ["FacilityLocation"]
 

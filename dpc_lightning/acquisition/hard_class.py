@@ -3,7 +3,8 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles, blocks, likely_bound, sigmoid, sum_over_classes
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.probability import blocks, likely_bound, sigmoid, sum_over_classes
 from dpc_lightning.acquisition.scored import Bound, Scored
 
 __all__ = ["HardClass", "weakness"]

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.base import FloatArray
+from dpc_lightning.acquisition.picking.arrays import Doubles
 from dpc_lightning.acquisition.pool_view import Head
-from dpc_lightning.acquisition.probability import Doubles
 from dpc_lightning.errors import AcquisitionError, ConfigError
 
 __all__ = ["HeadDropout", "check_dropout", "exact_unit", "label_cuts", "without_dropout"]

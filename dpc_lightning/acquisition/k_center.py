@@ -3,7 +3,7 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
-from dpc_lightning.acquisition.farthest_first import FarthestFirst
+from dpc_lightning.acquisition.picking.farthest_first import FarthestFirst
 from dpc_lightning.errors import AcquisitionError
 
 __all__ = ["KCenter"]

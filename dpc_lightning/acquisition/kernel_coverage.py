@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, PoolView
-from dpc_lightning.acquisition.probability import Doubles
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["KernelCoverage", "check_positive", "cover", "gaussian_of_cosine"]

@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, Need, PoolView
-from dpc_lightning.acquisition.probability import SLACK, Doubles, blocks, sigmoid, sum_over_classes
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.probability import SLACK, blocks, sigmoid, sum_over_classes
 from dpc_lightning.acquisition.scored import Bound, Scored
 from dpc_lightning.errors import ConfigError
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from dpc_lightning.acquisition.base import Need, PoolView
 from dpc_lightning.acquisition.kernel_coverage import KernelCoverage, check_positive, gaussian_of_cosine
-from dpc_lightning.acquisition.probability import Doubles
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 
 __all__ = ["MaxHerding"]
 

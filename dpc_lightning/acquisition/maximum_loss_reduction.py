@@ -3,7 +3,8 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray, Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles, blocks, sigmoid, sum_over_classes
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.probability import blocks, sigmoid, sum_over_classes
 from dpc_lightning.acquisition.scored import Scored
 
 __all__ = ["MaximumLossReduction"]

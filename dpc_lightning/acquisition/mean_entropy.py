@@ -3,7 +3,8 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import FloatArray, Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles, binary_entropy, blocks, entropy_bound, sum_over_classes
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.probability import binary_entropy, blocks, entropy_bound, sum_over_classes
 from dpc_lightning.acquisition.scored import Bound, Scored
 
 __all__ = ["MeanEntropy"]

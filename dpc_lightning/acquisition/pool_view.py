@@ -4,20 +4,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dpc_lightning.acquisition.half_floats import is_finite
-from dpc_lightning.acquisition.in_blocks import in_blocks
+from dpc_lightning.acquisition.picking.arrays import FloatArray, IntArray, LabelArray
+from dpc_lightning.acquisition.picking.half_floats import is_finite
+from dpc_lightning.acquisition.picking.in_blocks import in_blocks
 from dpc_lightning.errors import AcquisitionError
 
 __all__ = ["FloatArray", "Head", "IntArray", "LabelArray", "Need", "PoolView"]
 
 NUMBERS: Final = 2**21
 """Numbers that are checked at once."""
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float32]
-LabelArray = NDArray[np.uint8]
 
 Need = Literal["logits", "embeddings", "labelled_embeddings", "labelled_logits", "head", "committee_logits"]
 """What scoring can compute for an acquisition: nothing else is computed than what `Acquisition.needs` names."""

@@ -7,7 +7,8 @@ import numpy as np
 from dpc_lightning.acquisition.base import FloatArray, IntArray, PoolView
 from dpc_lightning.acquisition.composed import Composed
 from dpc_lightning.acquisition.mean_entropy import MeanEntropy
-from dpc_lightning.acquisition.probability import Doubles, top_rows
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.probability import top_rows
 from dpc_lightning.acquisition.scored import Scored
 from dpc_lightning.errors import ConfigError
 

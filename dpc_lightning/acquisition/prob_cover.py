@@ -3,9 +3,9 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, LabelArray, Need, PoolView
-from dpc_lightning.acquisition.probability import Doubles
-from dpc_lightning.acquisition.radius_graph import RadiusGraph
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.picking.radius_graph import RadiusGraph
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["ProbCover", "pure_radius"]

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.base import FloatArray, IntArray
+from dpc_lightning.acquisition.picking.arrays import Doubles
 
 __all__ = [
     "SLACK",
-    "Doubles",
     "binary_entropy",
     "blocks",
     "entropy_bound",
@@ -20,7 +19,6 @@ __all__ = [
     "top_rows",
 ]
 
-Doubles = NDArray[np.float64]
 
 ROWS: Final = 32_768
 """Rows a block: large enough to hide the cost of a call, small enough for the cache."""

@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, PoolView
-from dpc_lightning.acquisition.in_blocks import in_blocks
-from dpc_lightning.acquisition.probability import ROWS, Doubles, top_rows
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.picking.in_blocks import in_blocks
+from dpc_lightning.acquisition.probability import ROWS, top_rows
 
 __all__ = ["Bound", "Scored"]
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, PoolView
 from dpc_lightning.acquisition.composed import Composed, check_part
-from dpc_lightning.acquisition.neighbours import nearest_rows
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.neighbours import nearest_rows
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["Subsample"]

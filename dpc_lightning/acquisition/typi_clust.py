@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
-from dpc_lightning.acquisition.k_means import k_means
-from dpc_lightning.acquisition.probability import Doubles
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.picking.k_means import k_means
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["TypiClust", "principal", "typicality"]

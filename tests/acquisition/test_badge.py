@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from dpc_lightning.acquisition import Badge, PoolView
 from dpc_lightning.acquisition.badge import residuals
-from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts
+from dpc_lightning.acquisition.picking.kmeans_plus_plus import OuterProducts
 from tests.acquisition.pools import pool_of, random_pool
 
 

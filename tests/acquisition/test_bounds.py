@@ -10,7 +10,8 @@ from scipy.special import expit
 from dpc_lightning.acquisition import HardClass, Margin, MaxEntropy, MeanEntropy, RareEntropy, Scored, scored
 from dpc_lightning.acquisition.base import FloatArray, IntArray, PoolView
 from dpc_lightning.acquisition.margin import half_bound, nearness
-from dpc_lightning.acquisition.probability import Doubles, binary_entropy, entropy_bound, likely_bound
+from dpc_lightning.acquisition.picking.arrays import Doubles
+from dpc_lightning.acquisition.probability import binary_entropy, entropy_bound, likely_bound
 from tests.acquisition.pools import pool_of
 
 BOUNDED: tuple[Callable[[], Scored], ...] = (MeanEntropy, MaxEntropy, RareEntropy, HardClass, Margin)

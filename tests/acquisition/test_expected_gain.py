@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from dpc_lightning.acquisition import ExpectedGain, PoolView, diverse_greedy
+from dpc_lightning.acquisition import ExpectedGain, PoolView
+from dpc_lightning.acquisition.picking import diverse_greedy
 from dpc_lightning.errors import ConfigError
 from tests.acquisition.pools import pool_of, random_pool
 

@@ -21,8 +21,8 @@ from dpc_lightning.acquisition import (
     ProbCover,
     UncertaintyHerding,
 )
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.acquisition.prob_cover import pure_radius
-from dpc_lightning.acquisition.unit_rows import UnitRows
 from dpc_lightning.errors import AcquisitionError, ConfigError
 from tests.acquisition.pools import pool_of, random_pool
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from dpc_lightning.acquisition import Acquisition, MeanEntropy, PoolView, Subsample
 from dpc_lightning.acquisition.base import FloatArray, IntArray
-from dpc_lightning.acquisition.neighbours import nearest_rows
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.neighbours import nearest_rows
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.errors import AcquisitionError, ConfigError
 from tests.acquisition.pools import pool_of, random_pool
 
@@ -35,7 +35,7 @@ def test_nearest_rows_are_those_of_a_full_sort(rows: int, anchors: int, count: i
     unit = UnitRows(embeddings, rng.standard_normal((anchors, 3)).astype(np.float32))
     count = min(count, rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dpc_lightning.acquisition.neighbours.ROWS", 64)  # several blocks, the last one shorter
+        patch.setattr("dpc_lightning.acquisition.picking.neighbours.ROWS", 64)  # several blocks, the last one shorter
         found = nearest_rows(unit, unit.owned, count)
     cosines = unit.owned @ unit.read(np.arange(rows)).T
     assert found.tolist() == np.argsort(-cosines, axis=1, kind="stable")[:, :count].tolist()

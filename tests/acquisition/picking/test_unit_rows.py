@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.errors import AcquisitionError
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dpc_lightning.acquisition import diverse_greedy
-from dpc_lightning.acquisition.diverse_greedy import DiverseGreedy, check_penalty
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking import diverse_greedy
+from dpc_lightning.acquisition.picking.diverse_greedy import DiverseGreedy, check_penalty
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.errors import ConfigError
 
 Doubles = NDArray[np.float64]

@@ -4,9 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from dpc_lightning.acquisition.base import FloatArray, IntArray
-from dpc_lightning.acquisition.in_blocks import in_blocks
-from dpc_lightning.acquisition.probability import Doubles
+from dpc_lightning.acquisition.picking.arrays import Doubles, FloatArray, IntArray
+from dpc_lightning.acquisition.picking.in_blocks import in_blocks
 from dpc_lightning.errors import AcquisitionError
 
 __all__ = ["UnitRows", "principal_directions"]

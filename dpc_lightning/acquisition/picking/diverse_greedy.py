@@ -4,11 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from dpc_lightning.acquisition.base import FloatArray, IntArray
-from dpc_lightning.acquisition.probability import Doubles
-from dpc_lightning.acquisition.recent_rows import RecentRows
-from dpc_lightning.acquisition.taken_rows import TakenRows
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.arrays import Doubles, FloatArray, IntArray
+from dpc_lightning.acquisition.picking.recent_rows import RecentRows
+from dpc_lightning.acquisition.picking.taken_rows import TakenRows
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.errors import ConfigError
 
 __all__ = ["DiverseGreedy", "check_penalty"]

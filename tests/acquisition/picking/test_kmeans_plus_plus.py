@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from dpc_lightning.acquisition import kmeans_plus_plus
-from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts, Stacked, d2_sample
+from dpc_lightning.acquisition.picking import kmeans_plus_plus
+from dpc_lightning.acquisition.picking.kmeans_plus_plus import OuterProducts, Stacked, d2_sample
 
 
 def points_of(rows: int, seed: int) -> tuple[OuterProducts, NDArray[np.float64]]:

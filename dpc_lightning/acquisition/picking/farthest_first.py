@@ -5,11 +5,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dpc_lightning.acquisition.base import FloatArray, IntArray
-from dpc_lightning.acquisition.half_floats import widened
-from dpc_lightning.acquisition.in_blocks import in_blocks
-from dpc_lightning.acquisition.pivot_bounds import PivotBounds
-from dpc_lightning.acquisition.probability import Doubles
+from dpc_lightning.acquisition.picking.arrays import Doubles, FloatArray, IntArray
+from dpc_lightning.acquisition.picking.half_floats import widened
+from dpc_lightning.acquisition.picking.in_blocks import in_blocks
+from dpc_lightning.acquisition.picking.pivot_bounds import PivotBounds
 
 __all__ = ["FarthestFirst"]
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpc_lightning.acquisition.pivot_bounds import PivotBounds
+from dpc_lightning.acquisition.picking.pivot_bounds import PivotBounds
 
 
 @settings(max_examples=80, deadline=None)

@@ -4,9 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from dpc_lightning.acquisition.base import IntArray
-from dpc_lightning.acquisition.probability import Doubles
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.arrays import Doubles, IntArray
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 
 __all__ = ["nearest_rows"]
 

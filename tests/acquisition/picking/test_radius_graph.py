@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpc_lightning.acquisition import radius_graph
-from dpc_lightning.acquisition.radius_graph import RadiusGraph
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking import radius_graph
+from dpc_lightning.acquisition.picking.radius_graph import RadiusGraph
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 
 
 @settings(max_examples=60, deadline=None)

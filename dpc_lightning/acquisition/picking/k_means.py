@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dpc_lightning.acquisition.base import IntArray
-from dpc_lightning.acquisition.kmeans_plus_plus import OuterProducts, d2_sample
-from dpc_lightning.acquisition.probability import Doubles
+from dpc_lightning.acquisition.picking.arrays import Doubles, IntArray
+from dpc_lightning.acquisition.picking.kmeans_plus_plus import OuterProducts, d2_sample
 
 __all__ = ["k_means"]
 

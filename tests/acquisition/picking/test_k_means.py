@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.cluster import KMeans
 
-from dpc_lightning.acquisition.k_means import k_means
+from dpc_lightning.acquisition.picking.k_means import k_means
 
 
 def test_ends_where_nothing_changes() -> None:

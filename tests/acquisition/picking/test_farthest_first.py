@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from skactiveml.pool import CoreSet
 from skactiveml.utils import MISSING_LABEL
 
-from dpc_lightning.acquisition import KCenter, farthest_first
-from dpc_lightning.acquisition.farthest_first import FarthestFirst
+from dpc_lightning.acquisition import KCenter
+from dpc_lightning.acquisition.picking import farthest_first
+from dpc_lightning.acquisition.picking.farthest_first import FarthestFirst
 from tests.acquisition.pools import pool_of
 
 Doubles = NDArray[np.float64]

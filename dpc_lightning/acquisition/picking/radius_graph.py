@@ -6,9 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dpc_lightning.acquisition.base import IntArray
-from dpc_lightning.acquisition.probability import Doubles
-from dpc_lightning.acquisition.unit_rows import principal_directions
+from dpc_lightning.acquisition.picking.arrays import Doubles, IntArray
+from dpc_lightning.acquisition.picking.unit_rows import principal_directions
 
 __all__ = ["RadiusGraph"]
 

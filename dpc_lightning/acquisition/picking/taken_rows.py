@@ -6,8 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dpc_lightning.acquisition.base import IntArray
-from dpc_lightning.acquisition.probability import Doubles
+from dpc_lightning.acquisition.picking.arrays import Doubles, IntArray
 
 __all__ = ["Look", "TakenRows"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dpc_lightning.acquisition.half_floats import is_finite, widened
+from dpc_lightning.acquisition.picking.half_floats import is_finite, widened
 
 EVERY = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(256, 256)
 

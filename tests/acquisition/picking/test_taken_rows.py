@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dpc_lightning.acquisition.taken_rows import TakenRows
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.taken_rows import TakenRows
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 
 Doubles = NDArray[np.float64]
 

@@ -15,12 +15,10 @@ from dpc_lightning.acquisition import (
     KCenter,
     KMeansPlusPlus,
     MeanEntropy,
-    farthest_first,
-    kmeans_plus_plus,
     scored,
-    unit_rows,
 )
-from dpc_lightning.acquisition.in_blocks import in_blocks, thread_count
+from dpc_lightning.acquisition.picking import farthest_first, kmeans_plus_plus, unit_rows
+from dpc_lightning.acquisition.picking.in_blocks import in_blocks, thread_count
 from tests.acquisition.pools import random_pool
 
 

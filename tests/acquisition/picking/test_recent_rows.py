@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpc_lightning.acquisition.recent_rows import RecentRows
-from dpc_lightning.acquisition.unit_rows import UnitRows
+from dpc_lightning.acquisition.picking.recent_rows import RecentRows
+from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 
 
 @settings(max_examples=60, deadline=None)
