@@ -19,6 +19,8 @@ class _Row(NamedTuple):
     name: str
     text: str
     digest: str
+    earlier_text: str | None = None
+    """Another form of the same row, which an earlier version of this program may have hashed."""
 
 
 def link(previous: str, text: str) -> str:
@@ -79,8 +81,10 @@ def verify_chain(connection: sqlite3.Connection, where: str, head: str | None = 
         if row.seq != count:
             msg = f"Ledger {where}: row {count} is missing (the next one is row {row.seq}, {row.name}). {_WAY_OUT}"
             raise LedgerError(msg)
-        previous = link(previous, row.text)
-        if row.digest != previous:
+        texts = [row.text] if row.earlier_text is None else [row.text, row.earlier_text]
+        digests = [link(previous, text) for text in texts]
+        previous = row.digest
+        if previous not in digests:
             msg = f"Ledger {where}: row {row.seq} ({row.name}) was changed or moved: its hash does not fit. {_WAY_OUT}"
             raise LedgerError(msg)
         seen = seen or previous == head
@@ -102,7 +106,8 @@ def _purchases(connection: sqlite3.Connection) -> Iterator[_Row]:
     query = "SELECT seq, number, round, image, score, time, hash FROM purchases ORDER BY seq"
     for seq, number, round_number, image, score, time, digest in connection.execute(query):
         text = purchase_text(seq, number, round_number, image, score, time)
-        yield _Row(seq, f"purchase {number}, image {image}", text, digest)
+        negative = purchase_text(seq, number, round_number, image, -0.0, time) if score == 0 else None
+        yield _Row(seq, f"purchase {number}, image {image}", text, digest, negative)  # SQLite keeps -0.0 as 0.0
 
 
 def _answers(connection: sqlite3.Connection) -> Iterator[_Row]:

@@ -123,6 +123,8 @@ def checked_indices(indices: Sequence[int] | IntArray, pool_size: int) -> list[i
 def checked_scores(scores: Sequence[float] | FloatArray | None, count: int) -> list[float | None]:
     """Check the scores that are noted with a purchase; None stands for no score.
 
+    -0.0 becomes 0.0, as which SQLite keeps it.
+
     Raises:
         LedgerError: if there is not one a pick.
 
@@ -132,7 +134,7 @@ def checked_scores(scores: Sequence[float] | FloatArray | None, count: int) -> l
     """
     if scores is None:
         return [None] * count
-    noted = np.asarray(scores, dtype=np.float64)
+    noted = np.asarray(scores, dtype=np.float64) + 0.0
     if noted.shape != (count,):
         msg = f"Expected one score an index, shape ({count},), but got shape {noted.shape}."
         raise LedgerError(msg)

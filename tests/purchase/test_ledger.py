@@ -5,9 +5,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from dpc_lightning.acquisition import Selection
 from dpc_lightning.acquisition.base import IntArray, LabelArray
@@ -168,6 +171,19 @@ def test_everything_is_there_after_reopening(path: Path, oracle: Scripted) -> No
         assert ledger.classes == CLASSES
         assert ledger.verify(head) == 6
     assert len(oracle.asked) == 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scores=st.lists(st.floats(width=32, allow_subnormal=True), min_size=5, max_size=5))
+@example(scores=[-0.0, 0.0, float("nan"), float("inf"), float("-inf")])
+def test_scores_of_any_kind_are_kept_and_the_ledger_opens_again(tmp_path: Path, scores: list[float]) -> None:
+    """SQLite keeps -0.0 as 0.0: a ledger that hashed the sign could not be opened again, and the run not go on."""
+    path = tmp_path / f"{uuid4()}.sqlite"
+    with open_ledger(path) as ledger:
+        ledger.buy([7, 2, 5, 1, 0], round=1, scores=scores)
+    with open_ledger(path) as ledger:
+        ledger.verify()
+        np.testing.assert_array_equal(ledger.purchases().score, np.array(scores, dtype=np.float32))
 
 
 def test_an_oracle_is_told_the_round_and_asked_for_each_apart(path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from dpc_lightning.acquisition import Selection
 from dpc_lightning.errors import LedgerError
+from dpc_lightning.purchase import ledger as ledger_module
 from dpc_lightning.purchase.ledger import Ledger
 from tests.purchase.oracles import open_ledger, truth
 
@@ -77,6 +78,24 @@ def test_a_changed_missing_or_moved_row_is_named(path: Path, statement: str, say
     with pytest.raises(LedgerError, match=says):
         open_ledger(path, budget=9)
     assert path.read_bytes() == before, "a damaged ledger is kept as it is"
+
+
+def test_a_ledger_of_an_earlier_version_that_hashed_the_sign_of_zero_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.sqlite"
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "checked_scores", lambda scores, _: list(scores))
+        with open_ledger(path) as ledger:
+            ledger.buy([7, 1, 4], round=1, scores=[-0.0, 0.0, -1.0])
+    with open_ledger(path) as ledger:
+        head = ledger.head
+        assert ledger.verify(head) == 7
+        assert ledger.buy([6], round=2).shape == (1, 3)
+        assert ledger.verify(head) == 9
+    tamper(path, "UPDATE purchases SET score = 1 WHERE number = 1")
+    with pytest.raises(LedgerError, match=r"purchase 1, image 7\) was changed"):
+        open_ledger(path)
 
 
 def test_rows_removed_at_the_end_are_found_by_the_head(path: Path) -> None:

@@ -31,6 +31,7 @@ def test_every_repeated_index_is_named() -> None:
 def test_scores_become_plain_numbers() -> None:
     scores = checked_scores(np.array([1.5, np.nan, np.inf], dtype=np.float32), 3)
     assert scores == [1.5, None, float("inf")]
+    assert [str(score) for score in checked_scores([-0.0, 0.0], 2)] == ["0.0", "0.0"]
     with pytest.raises(LedgerError, match=r"shape \(2,\), but got shape \(3,\)"):
         checked_scores([1, 2, 3], 2)
 
