@@ -3,7 +3,8 @@
 import numpy as np
 
 from dpc_lightning.acquisition.base import Acquisition, FloatArray, IntArray, Need, PoolView
-from dpc_lightning.acquisition.picking.diverse_greedy import DiverseGreedy, check_penalty
+from dpc_lightning.acquisition.penalty import check_penalty
+from dpc_lightning.acquisition.picking.diverse_greedy import DiverseGreedy
 from dpc_lightning.acquisition.picking.unit_rows import UnitRows
 from dpc_lightning.acquisition.probability import sigmoid
 

@@ -8,9 +8,8 @@ from dpc_lightning.acquisition.picking.arrays import Doubles, FloatArray, IntArr
 from dpc_lightning.acquisition.picking.recent_rows import RecentRows
 from dpc_lightning.acquisition.picking.taken_rows import TakenRows
 from dpc_lightning.acquisition.picking.unit_rows import UnitRows
-from dpc_lightning.errors import ConfigError
 
-__all__ = ["DiverseGreedy", "check_penalty"]
+__all__ = ["DiverseGreedy"]
 
 ACTIVE: Final = 1_024
 """Rows among which a pick is looked for before all others are looked at."""
@@ -29,18 +28,6 @@ FEW: Final = 256
 
 SKETCH: Final = 32
 """Principal directions by which it is told which rows could be near."""
-
-
-def check_penalty(scale: float, floor: float) -> None:
-    """Check the constants of the penalty.
-
-    Raises:
-        ConfigError: if a value is out of its range.
-    """
-    for name, value, low in (("scale", scale, "(0, 2]"), ("floor", floor, "[0, 1]")):
-        if not (0 < value <= 2 if name == "scale" else 0 <= value <= 1):
-            msg = f"Expected `purchase.acquisition.init_args.{name}` in {low}, but got {value}."
-            raise ConfigError(msg)
 
 
 class DiverseGreedy:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dpc_lightning.acquisition.picking.arrays import Doubles, FloatArray, IntArray
 from dpc_lightning.acquisition.picking.half_floats import widened
 from dpc_lightning.acquisition.picking.in_blocks import in_blocks
-from dpc_lightning.acquisition.picking.pivot_bounds import PivotBounds
+from dpc_lightning.acquisition.picking.pivot_bounds import PivotBounds, half_distances
 
 __all__ = ["FarthestFirst"]
 
@@ -185,10 +185,7 @@ class FarthestFirst:
 
     def _improve(self, rows: IntArray, vectors: NDArray[np.float32], since: int, until: int) -> None:
         """Lower bounds by the centres from `since` to `until`, in float32."""
-        if not len(rows) or since == until:
-            return
-        halves = vectors @ self._centres[since:until].T
-        np.subtract(self._half_squares[since:until], halves, out=halves)
+        halves = half_distances(vectors, self._centres[since:until], self._half_squares[since:until])
         upper = 2 * halves.min(axis=1).astype(np.float64) + self._squares[rows] + self._tolerance[rows]
         bound = self._bound[rows]
         self._exact[rows] &= (upper - 2 * self._tolerance[rows] > bound) | (bound == 0)
@@ -239,10 +236,9 @@ class FarthestFirst:
         self._owned = len(owned)
         self._known = 0
         self._centres = np.zeros((max(64, len(owned)), self._embeddings.shape[1]), np.float32)
-        self._centre_squares = np.zeros(len(self._centres))
         self._half_squares = np.zeros(len(self._centres), np.float32)
         self._add_centres(np.asarray(owned, dtype=np.float32))
-        largest = max(float(self._squares.max(initial=0)), float(self._centre_squares.max(initial=0)))
+        largest = max(float(self._squares.max(initial=0)), 2 * float(self._half_squares.max(initial=0)))
         length = np.sqrt(largest) if largest else 1.0
         self._scale = 2.0 ** -np.ceil(np.log2(length))
         norms = np.sqrt(self._squares)
@@ -254,16 +250,14 @@ class FarthestFirst:
         if self._known + len(rows) > len(self._centres):
             room = np.zeros((len(self._centres), self._centres.shape[1]), np.float32)
             self._centres = np.concatenate([self._centres, room])
-            self._centre_squares = np.concatenate([self._centre_squares, np.zeros(len(room))])
             self._half_squares = np.concatenate([self._half_squares, np.zeros(len(room), np.float32)])
         new = slice(self._known, self._known + len(rows))
         self._centres[new] = rows
-        self._centre_squares[new] = np.square(rows, dtype=np.float64).sum(axis=1)
-        self._half_squares[new] = self._centre_squares[new] / 2
+        self._half_squares[new] = np.square(rows, dtype=np.float64).sum(axis=1) / 2
         self._known = new.stop
 
     def _bound_by_pivots(self) -> None:
-        pivots = PivotBounds(self._centres[: self._known], self._centre_squares[: self._known])
+        pivots = PivotBounds(self._centres[: self._known], self._half_squares[: self._known])
         self._bound[:] = np.maximum(pivots.of(self._block, self._squares, ROWS) + self._tolerance, 0)
         self._current[:] = self._known if self._known == 1 else 0
         self._outer[:] = self._bound

@@ -53,10 +53,10 @@ def is_finite(rows: NDArray[np.floating]) -> NDArray[np.bool_]:
         >>> is_finite(np.array([1.0, np.inf, -np.nan], dtype=np.float16)).tolist()
         [True, False, False]
     """
-    finite: NDArray[np.bool_] = np.isfinite(rows) if rows.dtype != np.float16 else _exponents(rows) != EXPONENT
+    finite: NDArray[np.bool_] = np.isfinite(rows) if rows.dtype != np.float16 else _exponent(rows) != EXPONENT
     return finite
 
 
-def _exponents(rows: NDArray[np.floating]) -> NDArray[np.int16]:
-    exponents: NDArray[np.int16] = np.asarray(rows).view(np.int16) & EXPONENT
-    return exponents
+def _exponent(rows: NDArray[np.floating]) -> NDArray[np.int16]:
+    bits: NDArray[np.int16] = np.asarray(rows).view(np.int16) & EXPONENT
+    return bits

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dpc_lightning.acquisition.picking.arrays import Doubles, IntArray
 from dpc_lightning.acquisition.picking.in_blocks import in_blocks
 
-__all__ = ["PivotBounds"]
+__all__ = ["PivotBounds", "half_distances"]
 
 Rows = NDArray[np.float32]
 
@@ -25,15 +25,15 @@ class PivotBounds:
 
     Args:
         centres: `(L, D)` float32, at least one.
-        squares: `(L,)` float64, their squared norms.
+        half_squares: `(L,)` float32, half of their squared norms.
     """
 
-    def __init__(self, centres: Rows, squares: Doubles) -> None:
+    def __init__(self, centres: Rows, half_squares: Rows) -> None:
         pivots = np.arange(0, len(centres), max(1, int(np.sqrt(len(centres)))))
-        own = np.argmin(squares[pivots] - 2 * (centres @ centres[pivots].T), axis=1)
+        own = half_distances(centres, centres[pivots], half_squares[pivots]).argmin(axis=1)
         own[pivots] = np.arange(len(pivots))  # whatever rounding and equal centres say: no pivot is without a member
-        self._pivots = _Centres(centres, squares, pivots)
-        self._members = [_Centres(centres, squares, np.flatnonzero(own == pivot)) for pivot in range(len(pivots))]
+        self._pivots = centres[pivots], half_squares[pivots]
+        self._members = [(centres[own == pivot], half_squares[own == pivot]) for pivot in range(len(pivots))]
 
     def of(self, read: Callable[[slice], Rows], squares: Doubles, size: int) -> Doubles:
         """Bound rows from above, but for rounding of the products in float32.
@@ -50,7 +50,7 @@ class PivotBounds:
 
         def bound(block: slice) -> None:
             rows = read(block)
-            halves = self._pivots.halves(rows)
+            halves = half_distances(rows, *self._pivots)
             nearest = halves.argmin(axis=1)
             best = halves[np.arange(len(rows)), nearest].astype(np.float64)
             if len(self._members) > 1:
@@ -58,7 +58,7 @@ class PivotBounds:
                 doubtful = np.flatnonzero(seen >= np.quantile(seen, 1 - DOUBTFUL))
                 for pivot, some in _groups(nearest[doubtful], len(self._members)):
                     places = doubtful[some]
-                    closer = self._members[pivot].halves(rows[places]).min(axis=1)
+                    closer = half_distances(rows[places], *self._members[pivot]).min(axis=1)
                     best[places] = np.minimum(best[places], closer)
             bounds[block] = 2 * best + squares[block]
 
@@ -66,16 +66,24 @@ class PivotBounds:
         return bounds
 
 
-class _Centres:
-    def __init__(self, centres: Rows, squares: Doubles, chosen: IntArray) -> None:
-        self._across = np.ascontiguousarray(centres[chosen].T)
-        self._half_squares = (squares[chosen] / 2).astype(np.float32)
+def half_distances(rows: Rows, centres: Rows, half_squares: Rows) -> Rows:
+    """Give half of the squared distance of each row to each centre, less half of the row's squared norm.
 
-    def halves(self, rows: Rows) -> Rows:
-        """Give `|c|²/2 - x·c`, half of the squared distance less half of `|x|²`, `(m, k)`."""
-        inner = rows @ self._across
-        np.subtract(self._half_squares, inner, out=inner)
-        return inner
+    Args:
+        rows: `(m, D)` float32.
+        centres: `(k, D)` float32.
+        half_squares: `(k,)` float32, half of their squared norms.
+
+    Returns:
+        `(m, k)` float32, `|c|²/2 - x·c`.
+
+    Example:
+        >>> half_distances(np.float32([[1, 0]]), np.float32([[0, 2], [3, 0]]), np.float32([2, 4.5])).tolist()
+        [[2.0, 1.5]]
+    """
+    inner: Rows = rows @ centres.T
+    np.subtract(half_squares, inner, out=inner)
+    return inner
 
 
 def _groups(keys: IntArray, kinds: int) -> list[tuple[int, IntArray]]:

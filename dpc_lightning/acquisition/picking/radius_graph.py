@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.picking.arrays import Doubles, IntArray
-from dpc_lightning.acquisition.picking.unit_rows import principal_directions
+from dpc_lightning.acquisition.picking.sketches import principal_directions, sketch
 
 __all__ = ["RadiusGraph"]
 
@@ -40,7 +40,7 @@ class RadiusGraph:
         """Find all pairs whose `1 - cosine` is at most the radius.
 
         Rows that stand near the same pivot are compared at once with all rows that could lie within the radius of one
-        of them, as their sketches tell (Cauchy and Schwarz, as in `TakenRows`).
+        of them, as their sketches tell (see `sketch`).
 
         Cost: at most N² D / 2 multiplications in float32; memory: 24 bytes a pair and a block.
 
@@ -100,8 +100,7 @@ def _in_groups(unit: Doubles) -> tuple[IntArray, NDArray[np.float32]]:
         `(N,)` int64, and `(N, q + 1)` float32, of which no inner product is smaller than the cosine of its two rows
         but for rounding.
     """
-    sketches = unit @ principal_directions(unit, SKETCH)
-    left_out = np.sqrt(np.maximum(np.square(unit).sum(axis=1) - np.square(sketches).sum(axis=1), 0))
+    sketches, left_out = sketch(unit, principal_directions(unit, SKETCH))
     pivots = sketches[:: max(1, len(unit) // PIVOTS)]
     order = np.argsort((sketches @ pivots.T).argmax(axis=1), kind="stable")
-    return order, np.column_stack([sketches, left_out])[order].astype(np.float32)
+    return order, np.column_stack([sketches, left_out])[order]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.picking.arrays import Doubles, IntArray
+from dpc_lightning.acquisition.picking.sketches import sketch
 
 __all__ = ["Look", "TakenRows"]
 
@@ -75,16 +76,11 @@ class TakenRows:
                 self._sketches = np.pad(self._sketches, ((0, more), (0, 0)))
                 self._left_out = np.pad(self._left_out, (0, more))
             new = slice(self._sketched, self._count)
-            self._sketches[new], self._left_out[new] = self._sketch(self._rows[new])
+            self._sketches[new], self._left_out[new] = sketch(self._rows[new], self._directions)
             self._sketched = self._count
-        sketches, left_out = self._sketch(rows)
+        sketches, left_out = sketch(rows, self._directions)
         taken = slice(since, self._count)
         return Look(rows, left_out, self._rows[taken], self._left_out[taken], sketches @ self._sketches[taken].T)
-
-    def _sketch(self, rows: Doubles) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        sketches = rows @ self._directions
-        left_out = np.square(rows).sum(axis=1) - np.square(sketches).sum(axis=1)
-        return sketches.astype(np.float32), np.sqrt(np.maximum(left_out, 0)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import numpy as np
 
 from dpc_lightning.acquisition.picking.arrays import Doubles, FloatArray, IntArray
 from dpc_lightning.acquisition.picking.in_blocks import in_blocks
+from dpc_lightning.acquisition.picking.sketches import SAMPLE, principal_directions
 from dpc_lightning.errors import AcquisitionError
 
-__all__ = ["UnitRows", "principal_directions"]
+__all__ = ["UnitRows"]
 
 GRID: Final = 2.0**25
 """Components are rounded to multiples of 1/GRID. Products are then multiples of 2^-50 and, for unit rows, every partial
@@ -19,9 +20,6 @@ ROWS: Final = 4_096
 
 CACHED: Final = 64
 """Rows that are worked on at once: what is computed of them stays in the processor's cache."""
-
-SAMPLE: Final = 256
-"""Rows that principal directions are computed from."""
 
 ZERO: Final = 1e-6
 """A centred row shorter than this share of the row itself is rounding: it has no direction."""
@@ -100,23 +98,3 @@ class UnitRows:
             np.rint(wide, out=wide)
             wide /= GRID
         return unit
-
-
-def principal_directions(rows: Doubles, count: int) -> Doubles:
-    """Give the principal directions of a sample of centred rows, those that stand at equal distances.
-
-    Args:
-        rows: `(m, D)` float64.
-        count: directions; fewer are given if the rows have fewer columns or the sample fewer rows.
-
-    Returns:
-        `(D, count)` float64, orthonormal columns.
-
-    Example:
-        >>> np.abs(principal_directions(np.array([[3.0, 0.0], [-3.0, 0.0]]), 1)).ravel().tolist()
-        [1.0, 0.0]
-    """
-    sample = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
-    _, mixed = np.linalg.eigh(sample @ sample.T)
-    directions, _ = np.linalg.qr(sample.T @ mixed[:, -count:])
-    return directions

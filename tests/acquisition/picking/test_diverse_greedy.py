@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dpc_lightning.acquisition.picking import diverse_greedy
-from dpc_lightning.acquisition.picking.diverse_greedy import DiverseGreedy, check_penalty
+from dpc_lightning.acquisition.picking.diverse_greedy import DiverseGreedy
 from dpc_lightning.acquisition.picking.unit_rows import UnitRows
-from dpc_lightning.errors import ConfigError
 
 Doubles = NDArray[np.float64]
 
@@ -55,9 +54,3 @@ def test_lazy_is_eager(*, seed: int, rows: int, owned: int, width: int, kinds: i
         picks = [greedy.take(key, np.eye(2)[key]) for key in keys]
     assert picks == eager(values, unit, unit_rows.owned, keys)
     assert greedy.picks()[0].tolist() == picks
-
-
-@pytest.mark.parametrize(("scale", "floor"), [(0, 0.1), (-1, 0.1), (2.5, 0.1), (np.nan, 0.1), (0.3, -0.1), (0.3, 1.5)])
-def test_constants_out_of_range_are_refused(scale: float, floor: float) -> None:
-    with pytest.raises(ConfigError, match="purchase.acquisition.init_args"):
-        check_penalty(scale, floor)

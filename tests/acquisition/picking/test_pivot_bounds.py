@@ -15,7 +15,7 @@ def test_bounds_are_distances_to_some_centre(seed: int, rows: int, centres: int,
     points = rng.integers(-5, 6, (rows, 3)).astype(np.float32)
     owned = rng.integers(-5, 6, (centres, 3)).astype(np.float32)
     squares = np.square(points).sum(axis=1).astype(np.float64)
-    pivots = PivotBounds(owned, np.square(owned).sum(axis=1).astype(np.float64))
+    pivots = PivotBounds(owned, np.square(owned).sum(axis=1) / 2)
     bounds = pivots.of(lambda block: points[block], squares, size)
     every = np.square(points[:, None] - owned).sum(axis=2)
     assert (bounds >= every.min(axis=1)).all()
@@ -28,7 +28,7 @@ def test_the_far_half_is_bounded_by_the_members_of_a_pivot() -> None:
     spots = 100 * rng.standard_normal((20, 1, 8))
     owned = (spots + rng.standard_normal((20, 20, 8))).reshape(400, 8).astype(np.float32)
     squares = np.square(owned).sum(axis=1).astype(np.float64)
-    bounds = PivotBounds(owned, squares).of(lambda block: owned[block], squares, 400)
+    bounds = PivotBounds(owned, (squares / 2).astype(np.float32)).of(lambda block: owned[block], squares, 400)
     pivots = owned[::20]
     to_pivot = np.square(owned[:, None] - pivots).sum(axis=2).min(axis=1)
     far = to_pivot >= np.median(to_pivot) + 0.1
