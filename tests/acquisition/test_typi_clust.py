@@ -78,3 +78,14 @@ def test_scikit_activeml_hits_the_same_blobs() -> None:
 def test_wrong_settings_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"init_args.{name}"):
         TypiClust(**{name: 0})
+
+
+def test_the_most_typical_of_each_cluster_comes_first_and_equal_clusters_in_the_order_of_their_images() -> None:
+    """Two fans of seven directions, as wide; the middle of a fan is nearest to the others of it."""
+    degrees = np.radians([180, 0, 176, -4, 184, 4, 171, -9, 189, 9, 165, -15, 195, 15])
+    rows = np.column_stack([np.cos(degrees), np.sin(degrees)]).astype(np.float32)
+    pool = pool_of(np.zeros((14, 1), np.float32), np.roll(rows, 4, axis=0))
+    picked = TypiClust(clusters=2).select(pool, 14, np.random.default_rng(0)).indices
+    assert picked[:2].tolist() == [4, 5]
+    assert (picked % 2).tolist() == 7 * [0, 1]  # image 0 is in the fan of the even ones
+    assert set(picked[-4:].tolist()) == {0, 1, 2, 3}  # the outermost directions of both
