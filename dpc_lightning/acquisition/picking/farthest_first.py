@@ -71,10 +71,6 @@ class FarthestFirst:
         self._rows = np.zeros((0, width), dtype=np.float32)
         self._settled: list[IntArray] = []
         """Rows outside whose distances are exact: they need no place among the active ones until the next pick."""
-        self._on_grid: Doubles = np.zeros((0, width))
-        """Centres as exact distances see them, of which so many are filled in."""
-        self._grid_squares: Doubles = np.zeros(0)
-        self._gridded = 0
         self._limit = max(ACTIVE, count // 200)
         self._picks: list[int] = []
         self._scores: list[float] = []
@@ -193,21 +189,17 @@ class FarthestFirst:
         self._current[rows] = np.maximum(self._current[rows], until)
 
     def _settle(self, rows: IntArray) -> None:
-        """Compute distances without rounding."""
-        if len(self._on_grid) < len(self._centres):
-            room = np.zeros((len(self._centres) - len(self._on_grid), self._centres.shape[1]))
-            self._on_grid = np.concatenate([self._on_grid, room])
-            self._grid_squares = np.concatenate([self._grid_squares, np.zeros(len(room))])
-        new = slice(self._gridded, self._known)
-        self._on_grid[new] = self._grid(self._centres[new])
-        self._grid_squares[new] = np.square(self._on_grid[new]).sum(axis=1)
-        self._gridded = self._known
-        centres, squares = self._on_grid[: self._known], self._grid_squares[: self._known]
+        """Compute distances without rounding: to the centres that could be the nearest of one of these rows."""
+        centres, half_squares = self._centres[: self._known], self._half_squares[: self._known]
         for start in range(0, len(rows), 256):
             some = rows[start : start + 256]
-            vectors = self._grid(self._read(some))
-            near = (squares - 2 * (vectors @ centres.T)).min(axis=1) + np.square(vectors).sum(axis=1)
-            self._bound[some] = np.maximum(near, 0) / self._scale**2
+            vectors = self._read(some)
+            halves = half_distances(vectors, centres, half_squares)
+            reach = halves.min(axis=1) + self._tolerance[some]
+            near = self._grid(centres[(halves <= reach[:, None]).any(axis=0)])
+            exact = self._grid(vectors)
+            least = (np.square(near).sum(axis=1) - 2 * (exact @ near.T)).min(axis=1) + np.square(exact).sum(axis=1)
+            self._bound[some] = np.maximum(least, 0) / self._scale**2
         self._exact[rows] = True
         self._current[rows] = self._known
 
