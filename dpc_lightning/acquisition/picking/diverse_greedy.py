@@ -99,13 +99,15 @@ class DiverseGreedy:
         return np.array(rows, dtype=np.int64), np.array(scores, dtype=np.float32)
 
     def _scores(self, rows: IntArray | slice, weights: Doubles) -> Doubles:
-        used = weights.nonzero()[0]
-        total = np.zeros(self._penalty[rows].shape)
-        for column in used:  # in fixed order: equal rows get equal sums
-            total += weights[column] * self._values[column, rows]
-        total *= self._penalty[rows]
-        total[self._taken[rows]] = -np.inf
-        return total
+        scores = self._worth(rows, weights) * self._penalty[rows]
+        scores[self._taken[rows]] = -np.inf
+        return scores
+
+    def _worth(self, rows: IntArray | slice, weights: Doubles) -> Doubles:
+        worth = np.zeros(self._penalty[rows].shape)
+        for column in weights.nonzero()[0]:  # in fixed order: equal rows get equal sums
+            worth += weights[column] * self._values[column, rows]
+        return worth
 
     def _choose_active(self, key: int, weights: Doubles) -> None:
         bounds = self._scores(slice(None), weights)
@@ -125,6 +127,7 @@ class DiverseGreedy:
         if len(stale) > pull:
             stale = stale[np.argpartition(scores[stale], len(stale) - pull)[-pull:]]
         rows = active[stale]
+        worth = self._worth(rows, weights)
         vectors = self._rows.read(rows)
         depth = np.frexp(np.maximum(now - self._current[rows], FEW).astype(np.float64))[1]
         for level in np.unique(depth):  # rows that missed about the same number go together, the fewest first
@@ -135,12 +138,12 @@ class DiverseGreedy:
             else:
                 look = self._avoided.look(vectors[group], since)
                 self._bring_near(rows[group], look.near_cosines())
-                left = (self._scores(rows[group], weights) >= beaten).nonzero()[0]
+                left = (worth[group] * self._penalty[rows[group]] >= beaten).nonzero()[0]
                 group = group[left]
                 self._bring_near(rows[group], look.largest_cosines(left, self._nearest[rows[group]]))
             self._current[rows[group]] = now
-            beaten = max(beaten, float(self._scores(rows[group], weights).max(initial=-np.inf)))
-        scores[stale] = self._scores(rows, weights)
+            beaten = max(beaten, float((worth[group] * self._penalty[rows[group]]).max(initial=-np.inf)))
+        scores[stale] = worth * self._penalty[rows]
 
     def _bring_near(self, rows: IntArray, cosines: Doubles) -> None:
         self._nearest[rows] = np.maximum(self._nearest[rows], cosines)
