@@ -20,6 +20,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from typing_extensions import override
 
+from dpc_lightning.acquisition import Acquisition
 from dpc_lightning.atomic import remove_drafts
 from dpc_lightning.config_file import check_config_file
 from dpc_lightning.data.datamodule import PurchaseDataModule, TrainView
@@ -128,6 +129,7 @@ class PurchaseCLI(LightningCLI):
             help="Write last.ckpt also after so many training steps, for epochs that are too long to lose. It is "
             "written after each epoch and between phases anyway.",
         )
+        parser.add_instantiator(_rule, Acquisition, subclasses=True)
         parser.add_class_arguments(PurchasePlan, "purchase")
         parser.set_defaults(_defaults_by_class_path(PurchasePlan, "purchase"))
         parser.add_class_arguments(Pipeline, "evaluate")
@@ -227,6 +229,15 @@ class PurchaseCLI(LightningCLI):
             if settings["data"][place] is not None:
                 settings["data"][place] = str(Path(settings["data"][place]).absolute())
         return yaml.safe_dump(settings, sort_keys=False)
+
+
+def _rule(kind: type[Acquisition], *args: Any, **settings: Any) -> Acquisition:
+    """Make a rule; what is wrong with its settings is said with its name, however deep in others it stands."""
+    try:
+        return kind(*args, **settings)
+    except ConfigError as error:
+        msg = f"`purchase.acquisition`, rule {kind.__name__}: {error}"
+        raise ConfigError(msg) from error
 
 
 def _refusal(error: Exception) -> DpcError:

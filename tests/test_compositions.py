@@ -88,6 +88,10 @@ def test_a_nested_rule_goes_on_after_a_stop_and_buys_the_same(
         ("{class_path: Cascade, init_args: {first: MeanEntropy, then: Badge}}", "init_args.factor"),
         ("{class_path: Mix, init_args: {rules: []}}", "at least 1"),
         ("{class_path: PowerNoised, init_args: {rule: Badge}}", "Badge"),
+        (
+            "{class_path: Mix, init_args: {rules: [Badge, {class_path: ProbCover, init_args: {radius: 5}}]}}",
+            "`purchase.acquisition`, rule ProbCover: Expected `init_args.radius` in (0, 2], but got 5.0.",
+        ),
         ("{class_path: Subsample, init_args: {rule: Badge, size: 0}}", "init_args.size"),
     ],
 )

@@ -64,7 +64,7 @@ class BatchBald(Acquisition):
     def __init__(self, samples: int = 100, rate: float = 0.3, candidates: int = 2_000) -> None:
         check_dropout(samples, rate)
         if not candidates >= 1:
-            msg = f"Expected `purchase.acquisition.init_args.candidates` in 1 …, but got {candidates}."
+            msg = f"Expected `init_args.candidates` in 1 …, but got {candidates}."
             raise ConfigError(msg)
         self.samples = samples
         self.rate = rate

@@ -39,7 +39,7 @@ class CardinalityInconsistency(Scored):
 
     def __init__(self, beta: float = 0.5) -> None:
         if not 0 <= beta <= 1:
-            msg = f"Expected `purchase.acquisition.init_args.beta` in [0, 1], but got {beta}."
+            msg = f"Expected `init_args.beta` in [0, 1], but got {beta}."
             raise ConfigError(msg)
         self.beta = beta
 

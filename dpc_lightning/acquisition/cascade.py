@@ -39,7 +39,7 @@ class Cascade(Composed):
         self, first: Acquisition, then: Acquisition, candidates: int | None = None, factor: float | None = None
     ) -> None:
         super().__init__({"first": first, "then": then})
-        key = "purchase.acquisition.init_args"
+        key = "init_args"
         if (candidates is None) == (factor is None):
             msg = f"Expected one of `{key}.candidates` and `{key}.factor`, but got {candidates} and {factor}."
             raise ConfigError(msg)

@@ -52,7 +52,7 @@ class ClassStratified(Composed):
         rule = MeanEntropy() if rule is None else rule
         super().__init__({"rule": rule})
         check_noise(rule, "power", beta)
-        key = "purchase.acquisition.init_args"
+        key = "init_args"
         if not 0 <= share <= 1:
             msg = f"Expected `{key}.share` in [0, 1], but got {share}."
             raise ConfigError(msg)

@@ -49,7 +49,7 @@ class ClusterMargin(Acquisition):
     memory: str = "8 m² bytes, at most 0.8 GB"
 
     def __init__(self, factor: float = 5.0, clusters: float = 0.5, most: int = 10_000) -> None:
-        key = "purchase.acquisition.init_args"
+        key = "init_args"
         if not 1 <= factor < np.inf:
             msg = f"Expected `{key}.factor` of at least 1, but got {factor}."
             raise ConfigError(msg)

@@ -51,7 +51,7 @@ class Committee(Scored):
 
     def __init__(self, members: int = 3) -> None:
         if members < 2:
-            msg = f"Expected `purchase.acquisition.init_args.members` of at least 2 models, but got {members}."
+            msg = f"Expected `init_args.members` of at least 2 models, but got {members}."
             raise ConfigError(msg)
         self.members = members
 

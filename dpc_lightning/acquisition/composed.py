@@ -57,11 +57,11 @@ def check_rules(rules: Sequence[Acquisition], fewest: int = 1) -> None:
         ConfigError: if there are too few, or one is no rule.
     """
     if len(rules) < fewest:
-        msg = f"Expected at least {fewest} `purchase.acquisition.init_args.rules`, but got {len(rules)}."
+        msg = f"Expected at least {fewest} `init_args.rules`, but got {len(rules)}."
         raise ConfigError(msg)
     for number, rule in enumerate(rules):
         if not isinstance(rule, Acquisition):
-            msg = f"Expected a rule in `purchase.acquisition.init_args.rules[{number}]`, but got {rule!r}."
+            msg = f"Expected a rule in `init_args.rules[{number}]`, but got {rule!r}."
             raise ConfigError(msg)
 
 

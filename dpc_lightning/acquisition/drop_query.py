@@ -55,7 +55,7 @@ class DropQuery(Acquisition):
     def __init__(self, samples: int = 3, rate: float = 0.75, candidates: int = 10_000) -> None:
         check_dropout(samples, rate)
         if not candidates >= 1:
-            msg = f"Expected `purchase.acquisition.init_args.candidates` in 1 …, but got {candidates}."
+            msg = f"Expected `init_args.candidates` in 1 …, but got {candidates}."
             raise ConfigError(msg)
         self.samples = samples
         self.rate = rate

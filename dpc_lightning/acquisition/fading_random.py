@@ -46,7 +46,7 @@ class FadingRandom(Composed):
     def __init__(self, rule: Acquisition, trust: float = 0.2) -> None:
         super().__init__({"rule": rule})
         if not 0 < trust <= 1:
-            msg = f"Expected `purchase.acquisition.init_args.trust` in (0, 1], but got {trust}."
+            msg = f"Expected `init_args.trust` in (0, 1], but got {trust}."
             raise ConfigError(msg)
         self.rule = rule
         self.trust = trust

@@ -34,7 +34,7 @@ def check_dropout(samples: int, rate: float) -> None:
         ("rate", rate, 0 < rate < 1, "(0, 1)"),
     ):
         if not fits:
-            msg = f"Expected `purchase.acquisition.init_args.{name}` in {wanted}, but got {value}."
+            msg = f"Expected `init_args.{name}` in {wanted}, but got {value}."
             raise ConfigError(msg)
 
 

@@ -126,5 +126,5 @@ def check_positive(name: str, value: float) -> None:
         ConfigError: if it is not, or is not finite.
     """
     if not 0 < value < np.inf:
-        msg = f"Expected `purchase.acquisition.init_args.{name}` above 0, but got {value}."
+        msg = f"Expected `init_args.{name}` above 0, but got {value}."
         raise ConfigError(msg)

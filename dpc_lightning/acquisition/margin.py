@@ -39,7 +39,7 @@ class Margin(Scored):
 
     def __init__(self, boundary: Literal["half", "tuned"] = "half") -> None:
         if boundary not in {"half", "tuned"}:
-            msg = f"Expected `purchase.acquisition.init_args.boundary` to be half or tuned, but got {boundary!r}."
+            msg = f"Expected `init_args.boundary` to be half or tuned, but got {boundary!r}."
             raise ConfigError(msg)
         self.boundary = boundary
 

@@ -44,7 +44,7 @@ class Mix(Composed):
         super().__init__(numbered(rules))
         self.rules = list(rules)
         self.shares = list(shares) if shares is not None else [1.0] * len(rules)
-        key = "purchase.acquisition.init_args.shares"
+        key = "init_args.shares"
         if len(self.shares) != len(rules):
             msg = f"Expected one of `{key}` for each of {len(rules)} rules, but got {len(self.shares)}."
             raise ConfigError(msg)

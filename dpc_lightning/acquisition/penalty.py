@@ -13,5 +13,5 @@ def check_penalty(scale: float, floor: float) -> None:
     """
     for name, value, low in (("scale", scale, "(0, 2]"), ("floor", floor, "[0, 1]")):
         if not (0 < value <= 2 if name == "scale" else 0 <= value <= 1):
-            msg = f"Expected `purchase.acquisition.init_args.{name}` in {low}, but got {value}."
+            msg = f"Expected `init_args.{name}` in {low}, but got {value}."
             raise ConfigError(msg)

@@ -73,7 +73,7 @@ def check_noise(rule: Scored, noise: str, beta: float) -> None:
     Raises:
         ConfigError: if the rule scores no images by themselves, or a setting is out of its range.
     """
-    key = "purchase.acquisition.init_args"
+    key = "init_args"
     if not isinstance(rule, Scored):
         msg = (
             f"Expected `{key}.rule` to score each image by itself, as MeanEntropy does, but "

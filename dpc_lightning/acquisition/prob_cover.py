@@ -43,7 +43,7 @@ class ProbCover(Acquisition):
     largest_pool: int | None = 50_000
 
     def __init__(self, radius: float | None = None, purity: float = 0.95) -> None:
-        key = "purchase.acquisition.init_args"
+        key = "init_args"
         if radius is not None and not 0 < radius <= 2:
             msg = f"Expected `{key}.radius` in (0, 2], but got {radius}."
             raise ConfigError(msg)

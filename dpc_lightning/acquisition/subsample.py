@@ -59,7 +59,7 @@ class Subsample(Composed):
         anchors: int = 10,
     ) -> None:
         super().__init__({"rule": rule})
-        key = "purchase.acquisition.init_args"
+        key = "init_args"
         if by not in {"random", "neighbours", "anchors"}:
             msg = f"Expected `{key}.by` to be random, neighbours or anchors, but got {by!r}."
             raise ConfigError(msg)

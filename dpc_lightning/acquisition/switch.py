@@ -44,7 +44,7 @@ class Switch(Composed):
     def __init__(self, rules: Sequence[Acquisition], until_positives: int | None = None) -> None:
         check_rules(rules, fewest=2)
         super().__init__(numbered(rules))
-        key = "purchase.acquisition.init_args.until_positives"
+        key = "init_args.until_positives"
         if until_positives is not None and until_positives < 1:
             msg = f"Expected `{key}` of at least 1, but got {until_positives}."
             raise ConfigError(msg)

@@ -60,7 +60,7 @@ class TypiClust(Acquisition):
     def __init__(self, clusters: int = 500, neighbours: int = 20) -> None:
         for name, value in (("clusters", clusters), ("neighbours", neighbours)):
             if value < 1:
-                msg = f"Expected `purchase.acquisition.init_args.{name}` of at least 1, but got {value}."
+                msg = f"Expected `init_args.{name}` of at least 1, but got {value}."
                 raise ConfigError(msg)
         self.clusters = clusters
         self.neighbours = neighbours

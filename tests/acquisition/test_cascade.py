@@ -70,5 +70,5 @@ def test_the_first_stage_says_what_is_to_be_scored() -> None:
 )
 def test_wrong_settings_are_refused(settings: dict[str, float], key: str) -> None:
     then: Acquisition = HardClass()
-    with pytest.raises(ConfigError, match=f"purchase.acquisition.init_args.{key}"):
+    with pytest.raises(ConfigError, match=f"init_args.{key}"):
         Cascade(MeanEntropy(), then, **settings)  # type: ignore[arg-type]

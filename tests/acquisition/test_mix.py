@@ -56,5 +56,5 @@ def test_wrong_shares_are_refused(shares: list[float]) -> None:
 
 
 def test_no_rules_are_refused() -> None:
-    with pytest.raises(ConfigError, match="at least 1 `purchase.acquisition.init_args.rules`"):
+    with pytest.raises(ConfigError, match="at least 1 `init_args.rules`"):
         Mix([])

@@ -9,5 +9,5 @@ from dpc_lightning.errors import ConfigError
 
 @pytest.mark.parametrize(("scale", "floor"), [(0, 0.1), (-1, 0.1), (2.5, 0.1), (np.nan, 0.1), (0.3, -0.1), (0.3, 1.5)])
 def test_constants_out_of_range_are_refused(scale: float, floor: float) -> None:
-    with pytest.raises(ConfigError, match="purchase.acquisition.init_args"):
+    with pytest.raises(ConfigError, match="init_args"):
         check_penalty(scale, floor)
