@@ -21,6 +21,9 @@ __all__ = ["REFERENCES", "BenchmarkData", "Cell", "mean_of", "slug"]
 
 REFERENCES = (NONE, RANDOM, ALL)
 
+COLOURS = 7
+"""Arms that can be told apart by colour and marker; one more is random's."""
+
 Cell = tuple[str, int, float | None]
 """Arm, labels, seconds."""
 
@@ -110,12 +113,28 @@ class BenchmarkData:
         return tuple(sorted({row.arm for row in self.results} - set(REFERENCES)))
 
     def series(self, arm: str) -> int:
-        """Give the colour of an arm: the same in every picture; the last one is random's.
+        """Give the colour of an arm: the same in every picture that names arms beside it; the last one is random's.
 
         Args:
             arm: its name.
         """
-        return 7 if arm == RANDOM else self.arms.index(arm) % 7
+        return COLOURS if arm == RANDOM else self.arms.index(arm) % COLOURS
+
+    def told_apart(self, scores: Mapping[str, float]) -> dict[str, int]:
+        """Choose the arms of a picture with a legend, in which no two may look alike, and their colours.
+
+        Args:
+            scores: of the arms. The largest are chosen, random if it is there, and no other reference.
+
+        Returns:
+            The colour of each that is chosen, in the order of their names. Colours are those of `series`, unless two
+            arms would share one.
+        """
+        chosen = sorted(sorted(scores.keys() & set(self.arms), key=lambda arm: (-scores[arm], arm))[:COLOURS])
+        colours = {arm: self.series(arm) for arm in chosen}
+        if len(set(colours.values())) < len(chosen):
+            colours = {arm: number for number, arm in enumerate(chosen)}
+        return {RANDOM: COLOURS} | colours if RANDOM in scores else colours
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:

@@ -38,10 +38,16 @@ def class_section(data: BenchmarkData) -> tuple[Block, ...]:
 def _drawing(data: BenchmarkData, where: str, classes: list[str], means: Means) -> Drawing:
     largest = max([labels for arm, labels, _ in means if arm not in REFERENCES] or [labels for _, labels, _ in means])
     title = f"F1 by class: {where}"
+    shown = {cell: values for cell, values in means.items() if cell[0] in {NONE, ALL} or cell[1] == largest}
+    scores: dict[str, float] = {}
+    for (arm, _, _), values in shown.items():
+        scores[arm] = max(scores.get(arm, 0.0), mean_of(values) or 0.0)
+    series = data.told_apart(scores)
+    left_out = len(set(scores) - set(series) - {NONE, ALL})
     about = (
         f"Means over the seeds at {largest} labels, beside none and all. In the table, the colour of a cell is its "
         "difference to random at the same budget."
-    )
+    ) + (f" The picture leaves out the {left_out} arms that score lowest; the table has them." if left_out else "")
     columns = (
         Column("arm"),
         Column("labels", number=True),
@@ -52,9 +58,11 @@ def _drawing(data: BenchmarkData, where: str, classes: list[str], means: Means) 
     table = Table(slug("f1", where), f"Mean test F1 by class: {where}", columns, rows, _heat(means))
     with drawing(height=1.5 + 0.34 * len(classes)) as figure:
         axes = figure.add_subplot()
-        for (arm, labels, _), values in means.items():
-            if arm in {NONE, ALL} or labels == largest:
-                _draw(axes, data, arm, values)
+        for (arm, _, _), values in shown.items():
+            if arm in {NONE, ALL}:
+                _draw(axes, arm, values, INK, "<" if arm == NONE else ">")
+            elif arm in series:
+                _draw(axes, arm, values, SERIES[series[arm]], MARKERS[series[arm]])
         axes.set_yticks(range(len(classes)), [plain(name) for name in classes])
         axes.set_ylim(len(classes) - 0.5, -0.5)
         axes.set_xlabel("mean test F1")
@@ -63,12 +71,8 @@ def _drawing(data: BenchmarkData, where: str, classes: list[str], means: Means) 
     return Drawing(slug("f1", where), title, about, svg, table)
 
 
-def _draw(axes: Axes, data: BenchmarkData, arm: str, values: list[float | None]) -> None:
+def _draw(axes: Axes, arm: str, values: list[float | None], colour: str, marker: str) -> None:
     known = [(value, place) for place, value in enumerate(values) if value is not None]
-    if arm in {NONE, ALL}:
-        colour, marker = INK, "<" if arm == NONE else ">"
-    else:
-        colour, marker = SERIES[data.series(arm)], MARKERS[data.series(arm)]
     across, down = [value for value, _ in known], [place for _, place in known]
     axes.plot(across, down, color=colour, marker=marker, linestyle="none", label=plain(arm), markersize=6)
 

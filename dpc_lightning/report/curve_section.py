@@ -1,13 +1,13 @@
 """Learning curves over labels and over seconds, between nothing and everything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from matplotlib.axes import Axes
 
 from dpc_lightning.evaluation.curves import LearningCurve
 from dpc_lightning.evaluation.result import ALL, NONE
-from dpc_lightning.report.benchmark_data import REFERENCES, BenchmarkData, slug
+from dpc_lightning.report.benchmark_data import REFERENCES, BenchmarkData, mean_of, slug
 from dpc_lightning.report.charts import Line, draw_lines, legend_below
 from dpc_lightning.report.page import Block, Drawing, Text
 from dpc_lightning.report.svg import INK, drawing, svg_of
@@ -41,10 +41,13 @@ def learning_curve_section(data: BenchmarkData) -> tuple[Block, ...]:
 
 def _drawings(data: BenchmarkData, study: str, pipeline: str, curves: Sequence[LearningCurve]) -> list[Block]:
     where = f"{study}, {pipeline}"
+    heights = {curve.arm: _height(curve) for curve in curves if curve.arm not in {NONE, ALL}}
+    series = data.told_apart(heights)
+    left_out = len(heights) - len(series)
     about = (
         f"Mean {data.metric} over the seeds with 95 % bands. "
         f"Lines that lie flat: what is reached with no and with all labels. {_best(curves)}"
-    )
+    ) + (f" The picture leaves out the {left_out} arms that score lowest; the table has them." if left_out else "")
     blocks: list[Block] = []
     for by, label, table in (
         ("labels", "labels bought", _table(study, pipeline, curves)),
@@ -54,7 +57,7 @@ def _drawings(data: BenchmarkData, study: str, pipeline: str, curves: Sequence[L
         name = slug("curves", by, study, pipeline)
         with drawing(height=3.8) as figure:
             axes = figure.add_subplot()
-            _draw(axes, data, curves, by)
+            _draw(axes, series, curves, by)
             axes.set_xlabel(label)
             axes.set_ylabel(data.metric)
             legend_below(figure)
@@ -63,7 +66,7 @@ def _drawings(data: BenchmarkData, study: str, pipeline: str, curves: Sequence[L
     return blocks
 
 
-def _draw(axes: Axes, data: BenchmarkData, curves: Sequence[LearningCurve], by: str) -> None:
+def _draw(axes: Axes, series: Mapping[str, int], curves: Sequence[LearningCurve], by: str) -> None:
     for curve in (curve for curve in curves if curve.arm in {NONE, ALL}):
         mean = curve.points[0].scores.mean if curve.points else None
         if mean is not None:
@@ -71,7 +74,7 @@ def _draw(axes: Axes, data: BenchmarkData, curves: Sequence[LearningCurve], by: 
             axes.axhline(mean, color=INK, linewidth=1.1, linestyle=dash, label=f"{curve.arm} ({mean:.3f})")
     lines = []
     for curve in curves:
-        if curve.arm in {NONE, ALL}:
+        if curve.arm not in series:
             continue
         points = [point for point in curve.points if point.scores.mean is not None]
         if by == "seconds":
@@ -85,7 +88,7 @@ def _draw(axes: Axes, data: BenchmarkData, curves: Sequence[LearningCurve], by: 
                 tuple(float(point.scores.mean or 0) for point in points),
                 tuple(end.low for end in ends if end) if banded else (),
                 tuple(end.high for end in ends if end) if banded else (),
-                series=data.series(curve.arm),
+                series=series[curve.arm],
             )
         )
     draw_lines(axes, lines)
@@ -95,6 +98,11 @@ def _draw(axes: Axes, data: BenchmarkData, curves: Sequence[LearningCurve], by: 
             axes.set_xscale("log")
         axes.set_xticks(budgets, [str(budget) for budget in budgets])
         axes.minorticks_off()
+
+
+def _height(curve: LearningCurve) -> float:
+    """Give the mean over its budgets."""
+    return mean_of(point.scores.mean for point in curve.points) or 0.0
 
 
 def _best(curves: Sequence[LearningCurve]) -> str:

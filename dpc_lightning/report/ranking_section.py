@@ -15,6 +15,9 @@ from dpc_lightning.report.table import Column, Table
 
 __all__ = ["penalty_section", "ranking_section"]
 
+SAID = 400
+"""Letters of a list of arms in a caption at most."""
+
 
 def ranking_section(data: BenchmarkData) -> tuple[Block, ...]:
     """Show the final order, how stable it is, and the mean ranks.
@@ -100,6 +103,8 @@ def _order(found: Ranking) -> Table:
 def _critical_difference(data: BenchmarkData, found: MeanRanks) -> Drawing:
     title = "Mean ranks and critical difference"
     told = "; ".join(" and ".join(clique) for clique in found.cliques) or "none"
+    if len(told) > SAID:
+        told = "the table has their names"
     about = (
         f"Mean ranks over {found.blocks} blocks of a case and a seed, 1 is best; arms closer than the critical "
         f"difference of {found.critical_difference:.2f} (Nemenyi, 5 %) are joined by a bar and not told apart: {told}. "

@@ -9,7 +9,10 @@ from dpc_lightning.errors import EvaluationError
 from dpc_lightning.evaluation.result import Result
 from dpc_lightning.report.benchmark_data import BenchmarkData
 from dpc_lightning.report.benchmark_report import benchmark_page
-from dpc_lightning.report.page import Text, render
+from dpc_lightning.report.class_section import class_section
+from dpc_lightning.report.curve_section import learning_curve_section
+from dpc_lightning.report.page import Drawing, Text, render
+from dpc_lightning.report.ranking_section import ranking_section
 from tests.report.simulated_results import simulated
 
 
@@ -77,3 +80,65 @@ def test_another_metric_is_taken_and_an_unknown_one_named() -> None:
 def test_colours_stay_with_their_arm() -> None:
     data = BenchmarkData(Path("nowhere"), some({"random", "badge", "entropy"}, 2, {200}), "f1_macro")
     assert [data.series(arm) for arm in ("badge", "entropy", "random")] == [0, 1, 7]
+
+
+def many_arms(count: int) -> list[Result]:
+    """Beside the references so many arms; the later one scores more in every class."""
+    rows = some({"random", "none", "all"}, 3, {0, 200, 2000})
+    model = some({"badge"}, 3, {200})
+    for number in range(count):
+        rows += [
+            replace(
+                row,
+                key=f"{row.key}-{number}",
+                arm=f"arm_{number:02d}",
+                f1_per_class={"scratch": 0.3 + number / 100, "dent": 0.2 + number / 100},
+            )
+            for row in model
+        ]
+    return rows
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 40])
+def test_arms_of_a_picture_with_a_legend_look_different(count: int) -> None:
+    data = BenchmarkData(Path("nowhere"), many_arms(count), "f1_macro")
+    colours = data.told_apart({arm: float(arm[-2:]) for arm in data.arms} | {"none": 1.0, "random": 0.0})
+    assert len(set(colours.values())) == len(colours) == min(count, 7) + 1
+    assert set(colours) == {*data.arms[-7:], "random"}
+    if count <= 7:
+        assert all(colours[arm] == data.series(arm) for arm in colours)
+    assert "random" not in data.told_apart({data.arms[0]: 1.0})
+
+
+@pytest.mark.filterwarnings("error:constrained_layout")
+def test_forty_arms_leave_room_for_the_picture_of_classes() -> None:
+    data = BenchmarkData(Path("nowhere"), many_arms(40), "f1_macro")
+    (drawing,) = (block for block in class_section(data) if isinstance(block, Drawing))
+    assert "leaves out the 33 arms that score lowest" in drawing.description
+    shown = [arm for arm in data.arms if f">{arm}<" in drawing.svg]
+    assert shown == [f"arm_{number}" for number in range(33, 40)]
+    assert drawing.table is not None
+    assert {row[0] for row in drawing.table.rows} == {*data.arms, "none", "random", "all"}
+    (few,) = (block for block in class_section(replace(data, results=many_arms(3))) if isinstance(block, Drawing))
+    assert "leaves out" not in few.description
+
+
+def test_curves_of_many_arms_show_the_highest() -> None:
+    rows = many_arms(9)
+    rows += [replace(row, key=f"{row.key}-more", labels=400) for row in rows if row.labels == 200]
+    data = BenchmarkData(Path("nowhere"), rows, "f1_macro")
+    first, second = (block for block in learning_curve_section(data) if isinstance(block, Drawing))
+    assert "leaves out the 2 arms that score lowest" in first.description
+    assert first.description == second.description
+    assert sum(f">{arm}<" in first.svg for arm in data.arms) == 7
+
+
+def test_a_caption_does_not_list_forty_arms() -> None:
+    rows = [row for row in many_arms(40) if row.arm not in {"none", "all"}]
+    drawings = {
+        block.name: block
+        for block in ranking_section(BenchmarkData(Path("nowhere"), rows, "map"))
+        if isinstance(block, Drawing)
+    }
+    about = drawings["critical-difference"].description
+    assert "not told apart: the table has their names." in about
