@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from dpc_lightning.__main__ import main
-from dpc_lightning.acquisition import KCenter
+from dpc_lightning.acquisition import Acquisition, KCenter
+from dpc_lightning.acquisition.rule_list import rules
+from dpc_lightning.loops.buyer import Buyer
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from tests.small_run import fit, purchases, words
 from tests.test_resume import Stop
@@ -79,6 +81,43 @@ def test_a_nested_rule_goes_on_after_a_stop_and_buys_the_same(
             main(words(small_root, tmp_path / "run", *settings))
     fit(small_root, tmp_path / "run", *settings)
     assert purchases(tmp_path / "run") == whole
+
+
+def test_every_rule_buys_in_a_real_run_and_in_one_that_is_stopped_between(
+    small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One rule a round: what a network gives it, and what the ledger keeps of its scores, come back after a stop."""
+    names = [name for name, rule in rules().items() if name != "Listed" and made_without_settings(rule)]
+    file = tmp_path / "every.yaml"
+    switch = {"class_path": "Switch", "init_args": {"rules": names}}
+    file.write_text(yaml.safe_dump({"purchase": {"acquisition": switch}}))
+    settings = (f"--config={file}", f"--purchase.labels={len(names)}", f"--purchase.rounds={len(names)}")
+    fit(small_root, tmp_path / "whole", *settings)
+    whole = purchases(tmp_path / "whole")
+    assert [int(row["round"]) for row in whole] == list(range(1, len(names) + 1))
+    turns = iter(range(len(names)))
+    plain = Buyer.buy
+
+    def stopping(*args: Any, **kwargs: Any) -> Any:
+        if next(turns) == len(names) // 2:
+            raise Stop
+        return plain(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Buyer, "buy", stopping)
+        with pytest.raises(Stop):
+            main(words(small_root, tmp_path / "run", *settings))
+    fit(small_root, tmp_path / "run", *settings)
+    assert purchases(tmp_path / "run") == whole
+    assert main(["ledger", "verify", str(tmp_path / "run")]) == 0
+
+
+def made_without_settings(rule: type[Acquisition]) -> bool:
+    try:
+        rule()
+    except TypeError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
