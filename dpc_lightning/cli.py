@@ -231,7 +231,7 @@ class PurchaseCLI(LightningCLI):
         return yaml.safe_dump(settings, sort_keys=False)
 
 
-def _rule(kind: type[Acquisition], *args: Any, **settings: Any) -> Acquisition:
+def _rule(kind: type[Acquisition], /, *args: Any, **settings: Any) -> Acquisition:
     """Make a rule; what is wrong with its settings is said with its name, however deep in others it stands."""
     try:
         return kind(*args, **settings)
