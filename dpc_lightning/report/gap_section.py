@@ -28,22 +28,21 @@ def gap_section(data: BenchmarkData) -> tuple[Block, ...]:
         points: list[Point] = []
         rows: list[tuple[Value, ...]] = []
         for case in cases:
-            for arm in case.arms:
-                if arm.gap is None:
-                    continue
-                gap, ends = arm.gap, arm.gap.interval
+            shares = [(arm.arm, arm.gap) for arm in case.arms if arm.gap is not None]
+            for name, gap in sorted(shares, key=lambda found: -found[1].share):
+                ends = gap.interval
                 label = f"{case.case.labels}" + ("" if case.case.seconds is None else f" / {case.case.seconds:g} s")
                 low, high = max(ends.low, LEFT), min(ends.high, RIGHT)
                 points.append(
                     Point(
-                        f"{plain(arm.arm, 18)} {label}",
+                        f"{plain(name, 18)} {label}",
                         min(max(gap.share, LEFT), RIGHT),
                         low,
                         high,
-                        data.series(arm.arm),
+                        data.series(name),
                     )
                 )
-                place = (arm.arm, case.case.labels, case.case.seconds)
+                place = (name, case.case.labels, case.case.seconds)
                 rows.append((*place, gap.n, gap.share, ends.low, ends.high, gap.gap))
         if points:
             blocks.append(_drawing(study, pipeline, points, rows))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from dpc_lightning.report.benchmark_data import BenchmarkData
 from dpc_lightning.report.benchmark_report import benchmark_page
 from dpc_lightning.report.class_section import class_section
 from dpc_lightning.report.curve_section import learning_curve_section
+from dpc_lightning.report.gap_section import gap_section
 from dpc_lightning.report.page import Drawing, Text, render
 from dpc_lightning.report.ranking_section import ranking_section
 from tests.report.simulated_results import simulated
@@ -142,3 +144,15 @@ def test_a_caption_does_not_list_forty_arms() -> None:
     }
     about = drawings["critical-difference"].description
     assert "not told apart: the table has their names." in about
+
+
+def test_shares_of_the_gap_come_budget_by_budget_the_largest_first() -> None:
+    data = BenchmarkData(Path("nowhere"), simulated(), "f1_macro")
+    for block in gap_section(data):
+        assert isinstance(block, Drawing)
+        assert block.table is not None
+        shares: dict[Any, list[Any]] = {}
+        for _, labels, _, _, share, *_ in block.table.rows:
+            shares.setdefault(labels, []).append(share)
+        assert list(shares) == sorted(shares)
+        assert all(len(found) >= 3 and found == sorted(found, reverse=True) for found in shares.values())
