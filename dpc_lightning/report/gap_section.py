@@ -35,7 +35,7 @@ def gap_section(data: BenchmarkData) -> tuple[Block, ...]:
                 low, high = max(ends.low, LEFT), min(ends.high, RIGHT)
                 points.append(
                     Point(
-                        f"{plain(name, 18)} {label}",
+                        f"{plain(name)} {label}",
                         min(max(gap.share, LEFT), RIGHT),
                         low,
                         high,
