@@ -81,7 +81,8 @@ def half_distances(rows: Rows, centres: Rows, half_squares: Rows) -> Rows:
         >>> half_distances(np.float32([[1, 0]]), np.float32([[0, 2], [3, 0]]), np.float32([2, 4.5])).tolist()
         [[2.0, 1.5]]
     """
-    inner: Rows = rows @ centres.T
+    with np.errstate(invalid="ignore"):  # all is finite; BLAS may see what earlier products left in lanes it discards
+        inner: Rows = rows @ centres.T
     np.subtract(half_squares, inner, out=inner)
     return inner
 
