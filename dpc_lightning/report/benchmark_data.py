@@ -17,7 +17,7 @@ from dpc_lightning.evaluation.ranking import Ranking, rank
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM, Result
 from dpc_lightning.evaluation.statistics import summarize
 
-__all__ = ["REFERENCES", "BenchmarkData", "Cell", "mean_of", "slug"]
+__all__ = ["REFERENCES", "BenchmarkData", "Cell", "mean_of", "said_of_left_out", "slug"]
 
 REFERENCES = (NONE, RANDOM, ALL)
 
@@ -135,6 +135,19 @@ class BenchmarkData:
         if len(set(colours.values())) < len(chosen):
             colours = {arm: number for number, arm in enumerate(chosen)}
         return {RANDOM: COLOURS} | colours if RANDOM in scores else colours
+
+
+def said_of_left_out(arms: int) -> str:
+    """Say in a caption how many arms `told_apart` did not choose; nothing if it chose all.
+
+    Args:
+        arms: how many.
+
+    Example:
+        >>> said_of_left_out(2), said_of_left_out(0)
+        (' The picture leaves out the 2 arms that score lowest; the table has them.', '')
+    """
+    return f" The picture leaves out the {arms} arms that score lowest; the table has them." if arms else ""
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM
-from dpc_lightning.report.benchmark_data import REFERENCES, BenchmarkData, Cell, mean_of, slug
+from dpc_lightning.report.benchmark_data import REFERENCES, BenchmarkData, Cell, mean_of, said_of_left_out, slug
 from dpc_lightning.report.charts import legend_below, plain
 from dpc_lightning.report.page import Block, Drawing, Text
 from dpc_lightning.report.svg import INK, MARKERS, SERIES, drawing, svg_of
@@ -47,7 +47,7 @@ def _drawing(data: BenchmarkData, where: str, classes: list[str], means: Means) 
     about = (
         f"Means over the seeds at {largest} labels, beside none and all. In the table, the colour of a cell is its "
         "difference to random at the same budget."
-    ) + (f" The picture leaves out the {left_out} arms that score lowest; the table has them." if left_out else "")
+    ) + said_of_left_out(left_out)
     columns = (
         Column("arm"),
         Column("labels", number=True),

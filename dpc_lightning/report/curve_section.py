@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from dpc_lightning.evaluation.curves import LearningCurve
 from dpc_lightning.evaluation.result import ALL, NONE
-from dpc_lightning.report.benchmark_data import REFERENCES, BenchmarkData, mean_of, slug
+from dpc_lightning.report.benchmark_data import REFERENCES, BenchmarkData, mean_of, said_of_left_out, slug
 from dpc_lightning.report.charts import Line, draw_lines, legend_below
 from dpc_lightning.report.page import Block, Drawing, Text
 from dpc_lightning.report.svg import INK, drawing, svg_of
@@ -47,7 +47,7 @@ def _drawings(data: BenchmarkData, study: str, pipeline: str, curves: Sequence[L
     about = (
         f"Mean {data.metric} over the seeds with 95 % bands. "
         f"Lines that lie flat: what is reached with no and with all labels. {_best(curves)}"
-    ) + (f" The picture leaves out the {left_out} arms that score lowest; the table has them." if left_out else "")
+    ) + said_of_left_out(left_out)
     blocks: list[Block] = []
     for by, label, table in (
         ("labels", "labels bought", _table(study, pipeline, curves)),
