@@ -19,13 +19,14 @@ def common_seeds(scores: Mapping[int, float], *others: Mapping[int, float]) -> d
 
 
 def compare_common(
-    arms: Mapping[str, tuple[Mapping[int, float], Mapping[int, float]]], where: str
+    arms: Mapping[str, tuple[Mapping[int, float], Mapping[int, float]]], where: str, against: str = "random"
 ) -> tuple[dict[str, PairedDifference], list[str]]:
-    """Compare arms with random over the seeds that each has in common with it.
+    """Compare arms with random, or another arm, over the seeds that each has in common with it.
 
     Args:
         arms: for each name the arm's scores and random's, by seed; the arms are corrected for each other.
         where: what is compared, for messages.
+        against: what stands in random's place, for messages.
 
     Returns:
         the comparison by name, without the arms that cannot be compared, and a sentence for each whose differences are
@@ -33,15 +34,15 @@ def compare_common(
     """
     ready: dict[str, list[float]] = {}
     problems = []
-    for name, (scores, random) in arms.items():
-        mine = common_seeds(scores, random)
+    for name, (scores, others) in arms.items():
+        mine = common_seeds(scores, others)
         if len(mine) < 2:
             continue
-        values = paired_differences(mine, common_seeds(random, mine)).tolist()
+        values = paired_differences(mine, common_seeds(others, mine)).tolist()
         try:
             mean_interval(values)
         except EvaluationError as error:
-            problems.append(f"{where}: `{name}` minus random: {error}")
+            problems.append(f"{where}: `{name}` minus {against}: {error}")
         else:
             ready[name] = values
     return compare_arms(ready), problems

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from dpc_lightning.errors import EvaluationError
 from dpc_lightning.evaluation.agreement import Agreement, agree
 from dpc_lightning.evaluation.comparison import CaseComparison, Comparison, compare
+from dpc_lightning.evaluation.head_to_head import HeadToHead, head_to_head
 from dpc_lightning.evaluation.noise import Noise, noise
 from dpc_lightning.evaluation.ranking import Ranking, rank
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM, Result
@@ -40,6 +41,7 @@ class BenchmarkData:
         metric: the score that judges.
         missing: how many cases were asked for and have no row yet.
         settings: `benchmark.yaml`, empty if it is gone.
+        against: an arm that all others are compared with, too; None for random alone.
     """
 
     folder: Path
@@ -47,12 +49,17 @@ class BenchmarkData:
     metric: str
     missing: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    against: str | None = None
 
     def __post_init__(self) -> None:
-        """Check that the metric is one that the rows have."""
+        """Check that the metric, and the arm to compare with, are those that the rows have."""
         known = sorted({name for row in self.results for name in row.scores})
         if known and self.metric not in known:
             msg = f"Expected `--metric` to be one of {', '.join(known)} in {self.folder}, but got {self.metric!r}."
+            raise EvaluationError(msg)
+        arms = (*self.arms, RANDOM)
+        if self.against is not None and self.against not in arms:
+            msg = f"Expected `--against` to be one of {', '.join(arms)} in {self.folder}, but got {self.against!r}."
             raise EvaluationError(msg)
 
     @cached_property
@@ -76,6 +83,11 @@ class BenchmarkData:
     def ranking(self) -> Ranking | str:
         """The final order, or why there is none."""
         return _tried(lambda: rank(self.results, self.metric))
+
+    @cached_property
+    def head_to_head(self) -> HeadToHead | str:
+        """Every arm against one of them, or why that cannot be said."""
+        return _tried(lambda: head_to_head(self.results, self.against or RANDOM, self.metric))
 
     @cached_property
     def agreement(self) -> Agreement | str:

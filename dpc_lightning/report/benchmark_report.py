@@ -11,6 +11,7 @@ from dpc_lightning.report.class_section import class_section
 from dpc_lightning.report.curve_section import learning_curve_section
 from dpc_lightning.report.entry_section import entry_sections
 from dpc_lightning.report.gap_section import gap_section
+from dpc_lightning.report.head_to_head_section import head_to_head_section
 from dpc_lightning.report.noise_section import noise_section
 from dpc_lightning.report.page import Block, Page, Section, Text
 from dpc_lightning.report.ranking_section import penalty_section, ranking_section
@@ -34,12 +35,14 @@ def benchmark_page(data: BenchmarkData) -> Page:
         f"{len(data.arms)} arms beside none, random and all, on {', '.join(studies) or 'no study'}; {len(seeds)} seeds "
         f"and {done} results, judged by {data.metric} on the test set."
     )
+    against = [Section("against", f"Against {data.against}", head_to_head_section(data))] if data.against else []
     return Page(
         title=f"Benchmark {data.folder.absolute().name}",
         lead=lead,
         sections=(
             *entry_sections(data.folder),
             Section("verdicts", "Verdicts", verdicts(data)),
+            *against,
             Section("missing", "What is missing", missing(data)),
             Section("curves", "Learning curves", learning_curve_section(data)),
             Section("gap", "Gap closed", gap_section(data)),

@@ -34,8 +34,14 @@ def main(argv: Sequence[str]) -> int:
         default="f1_macro",
         help="Score that a benchmark is judged by: f1_macro (default), f1_macro_at_half, map or exact_match.",
     )
+    parser.add_argument(
+        "--against",
+        metavar="ARM",
+        help="Arm of a benchmark, for example that of the default, that all others are compared with besides random.",
+    )
     chosen = parser.parse_args(list(argv))
     from dpc_lightning.report.writing import write_report  # noqa: PLC0415  `--help` needs no library of pictures
 
-    print(f"The report is {write_report(chosen.DIR, out=chosen.out, metric=chosen.metric)}")
+    page = write_report(chosen.DIR, out=chosen.out, metric=chosen.metric, against=chosen.against)
+    print(f"The report is {page}")
     return 0

@@ -69,7 +69,7 @@ def missing(data: BenchmarkData) -> tuple[Block, ...]:
         heads = tuple(Column(name, number=name in {"labels", "seed"}) for name in columns)
         blocks.append(Table("failed", "What failed", heads, rows))
     problems: dict[str, list[str]] = {}
-    for name in ("comparison", "ranking", "agreement", "noise"):
+    for name in ("comparison", *(("head_to_head",) if data.against else ()), "ranking", "agreement", "noise"):
         found = getattr(data, name)
         for problem in [] if isinstance(found, str) else found.problems:
             problems.setdefault(" ".join(problem.split()), []).append(name)

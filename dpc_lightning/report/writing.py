@@ -16,7 +16,9 @@ from dpc_lightning.report.table import Table
 __all__ = ["report_page", "report_tables", "tables_of_page", "write_page", "write_report"]
 
 
-def write_report(folder: Path, *, out: Path | None = None, metric: str = "f1_macro") -> Path:
+def write_report(
+    folder: Path, *, out: Path | None = None, metric: str = "f1_macro", against: str | None = None
+) -> Path:
     """Write the report of a run or of a benchmark: one HTML file, and beside it its tables as CSV and Markdown.
 
     The tables are in a folder named like the page without its ending: `report.html` has `report/*.csv` and
@@ -26,6 +28,7 @@ def write_report(folder: Path, *, out: Path | None = None, metric: str = "f1_mac
         folder: what `fit` or `benchmark` wrote.
         out: the page; by default `report.html` in the folder.
         metric: the score that a benchmark is judged by; a run shows all its scores.
+        against: arm of a benchmark that all others are compared with besides random.
 
     Returns:
         The page.
@@ -34,7 +37,9 @@ def write_report(folder: Path, *, out: Path | None = None, metric: str = "f1_mac
         RunDirError: if the folder is neither, or if the report cannot be written.
         DataError: if a file in it is damaged.
     """
-    return write_page(report_page(folder, metric=metric), folder / "report.html" if out is None else out)
+    return write_page(
+        report_page(folder, metric=metric, against=against), folder / "report.html" if out is None else out
+    )
 
 
 def write_page(page: Page, file: Path) -> Path:
@@ -80,22 +85,27 @@ def report_tables(folder: Path, *, metric: str = "f1_macro") -> dict[str, Table]
     return {table.name: table for table in tables_of_page(report_page(folder, metric=metric))}
 
 
-def report_page(folder: Path, *, metric: str = "f1_macro") -> Page:
+def report_page(folder: Path, *, metric: str = "f1_macro", against: str | None = None) -> Page:
     """Lay out the report of a folder.
 
     Args:
         folder: what `fit` or `benchmark` wrote.
         metric: the score that a benchmark is judged by.
+        against: arm of a benchmark that all others are compared with besides random.
 
     Raises:
-        RunDirError: if the folder is neither.
+        RunDirError: if the folder is neither, or is a run and `against` is given.
+        EvaluationError: if the benchmark has no rows with that metric or arm.
         DataError: if a file in it is damaged.
     """
     if (folder / RESULTS).is_file():
         results, asked = read_results(folder), read_cases(folder)
         settings = read_config(folder / "benchmark.yaml")
-        return benchmark_page(BenchmarkData(folder, results, metric, len(asked) - len(results), settings))
+        return benchmark_page(BenchmarkData(folder, results, metric, len(asked) - len(results), settings, against))
     if (folder / "summary.json").is_file():
+        if against is not None:
+            msg = f"Expected `--against` with the folder of a benchmark, but {folder} holds a run: it has no arms."
+            raise RunDirError(msg)
         return run_page(RunFiles.read(folder))
     if not folder.is_dir():
         found = "there is no such folder"

@@ -15,7 +15,8 @@ from dpc_lightning.report.curve_section import learning_curve_section
 from dpc_lightning.report.gap_section import gap_section
 from dpc_lightning.report.page import Drawing, Text, render
 from dpc_lightning.report.ranking_section import ranking_section
-from tests.report.simulated_results import simulated
+from dpc_lightning.report.table import Table
+from tests.report.simulated_results import EFFECTS, simulated
 
 
 def texts(rows: list[Result], metric: str = "f1_macro") -> dict[str, str]:
@@ -156,3 +157,33 @@ def test_shares_of_the_gap_come_budget_by_budget_the_largest_first() -> None:
             shares.setdefault(labels, []).append(share)
         assert list(shares) == sorted(shares)
         assert all(len(found) >= 3 and found == sorted(found, reverse=True) for found in shares.values())
+
+
+def test_an_arm_that_is_asked_for_is_compared_with_all_others() -> None:
+    rows = simulated(range(9))
+    page = benchmark_page(BenchmarkData(Path("nowhere"), rows, "f1_macro", against="badge"))
+    [section] = [part for part in page.sections if part.name == "against"]
+    render(page)
+    tables = {block.name: block for block in section.blocks if isinstance(block, Table)}
+    assert len(tables) == 6
+    mean = tables["against_mean_small_unfrozen"]
+    assert {row[:2] for row in mean.rows} == {(arm, 4) for arm in {*EFFECTS} - {"badge"}}
+    differences = [float(row[3] or 0) for row in mean.rows]
+    assert differences == sorted(differences, reverse=True)
+    assert all(difference < 0 for difference in differences)
+    without = benchmark_page(BenchmarkData(Path("nowhere"), rows, "f1_macro"))
+    assert "against" not in [part.name for part in without.sections]
+
+
+def test_an_arm_that_is_not_there_is_refused() -> None:
+    with pytest.raises(EvaluationError, match=r"Expected `--against` to be one of .*badge.*, random in nowhere"):
+        BenchmarkData(Path("nowhere"), simulated(range(3)), "f1_macro", against="badger")
+
+
+def test_without_a_score_of_the_arm_the_section_says_why() -> None:
+    rows = [replace(row, status="failed", error="no room", scores={}) for row in some({"random", "badge"}, 3, {200})]
+    page = benchmark_page(BenchmarkData(Path("nowhere"), rows, "f1_macro", against="badge"))
+    [section] = [part for part in page.sections if part.name == "against"]
+    assert next(block.text for block in section.blocks if isinstance(block, Text)).startswith(
+        "There is no comparison with badge: all 6 results are failures"
+    )

@@ -77,6 +77,15 @@ def test_a_folder_that_is_neither_is_named(
     assert said in shown
 
 
+def test_a_run_has_no_arm_to_compare_with(
+    finished_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = finished_run[1]
+    assert main(["report", str(run), "--out", str(tmp_path / "page.html"), "--against", "badge"]) == 2
+    assert f"Expected `--against` with the folder of a benchmark, but {run} holds a run" in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
+
+
 def test_a_database_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "results.sqlite").write_text("no database, but long enough to be looked at by SQLite" * 20)
     assert main(["report", str(tmp_path)]) == 2
