@@ -16,6 +16,15 @@ ROWS: Final = 256
 COLUMNS: Final = 2_048
 """Drawn points that a pass over the pool compares a block with at once."""
 
+BATCH: Final = 256
+"""Proposals that are looked at together, at most."""
+
+FEWEST: Final = 16
+"""Drawn points that a pass takes into account, at least."""
+
+SUM: Final = 0.1
+"""What adding up the bound of a row costs, in comparisons of two points."""
+
 ZERO: Final = 1e-10
 """A squared distance below this share of the two squared norms is rounding: the points are the same."""
 
@@ -107,20 +116,21 @@ def d2_sample(
     """Draw points one after the other with probability proportional to the squared distance to the nearest one drawn.
 
     Without centres the first is drawn in proportion to the squared distance to the origin. The others are drawn by
-    rejection: a stale distance is an upper bound, since distances only fall; propose in proportion to stale distances,
-    accept with probability true / stale. Whatever happened before, the next accepted point has exactly the wanted
-    distribution, and only proposed rows are read. When most proposals are refused, all distances are brought up to date
-    in one pass. Where every distance is 0 (duplicates), the rest is drawn uniformly among the rows not drawn yet.
+    rejection: a bound from above of each distance is known; propose in proportion to the bounds, accept with
+    probability distance / bound. Whatever happened before, the next accepted point has exactly the wanted distribution,
+    and only proposed rows are read. A pass over all rows brings the bounds down to the distances to a few of the points
+    drawn, each further one takes in as many again; there is one when the proposals that are refused cost more. Where
+    every distance is 0 (duplicates), the rest is drawn uniformly among the rows not drawn yet.
 
-    Cost: 2 to 3 passes over the pool as a rule, plus about two rows a draw; at worst a pass an eighth of a block.
-    Memory: 3 float64 a row, a block of rows, and the rows drawn.
+    Cost: as a rule one pass over the pool, or two or three, and for each draw a few rows that are compared with all
+    drawn; at worst, where any few of the points say little about the others, as many comparisons as pairs of rows and
+    draws. Memory: 3 float64 a row, a block of rows, and the rows drawn.
 
     Args:
         points: N points.
         count: how many to draw, at most N less the centres.
         rng: the only source of randomness.
-        centres: `(L,)` rows that count as drawn already. √L of them give the first bounds, in one pass; the others
-            are compared with what is proposed, and each further pass takes in as many again.
+        centres: `(L,)` rows that count as drawn already. √L of them give the first bounds, in one pass.
 
     Returns:
         `(count,)` distinct rows in the order drawn and `(count,)` squared distances at the time of drawing.
@@ -135,21 +145,20 @@ class _Sampler:
     def __init__(self, points: OuterProducts, count: int, rng: np.random.Generator, centres: IntArray) -> None:
         self.points = points
         self.rng = rng
+        self.given = centres
         self.bound = points.norms.copy()
-        self.known = 0  # draws that `bound` takes into account in every row, but for those aside
+        """Squared distance of each row to some of the centres given and drawn, 0 for themselves."""
+        self.count = count
         self.drawn: list[int] = []
         self.squares: list[float] = []
-        self.given = len(centres)
-        self.count = self.given + count
-        self.aside = centres[:0]  # centres that `bound` does not take into account
-        if self.given:
-            mixed = rng.permutation(centres)
-            pivots = math.isqrt(self.given)
-            self.drawn = mixed[:pivots].tolist()
-            self._refresh()
-            self.drawn, self.aside = mixed.tolist(), mixed[pivots:]
-            self.known = self.given
-            self.squares = [0.0] * self.given
+        self.taken = 0
+        """Centres that the bound takes into account in every row."""
+        self.behind = rng.permutation(centres)
+        """Those that it does not."""
+        self.proposed = self.accepted = 0  # since the last pass
+        if len(centres):
+            self.bound[:] = np.inf
+            self._refresh(math.isqrt(len(centres)))
             self.bound[centres] = 0
 
     def run(self) -> tuple[IntArray, Doubles]:
@@ -158,51 +167,62 @@ class _Sampler:
             if total[-1] <= 0:
                 self._draw_uniformly()
                 break
-            proposed = 1 if not self.drawn else min(max(16, 2 * (self.count - len(self.drawn))), 256)
-            accepted = self._try(total, proposed)
-            if len(self.drawn) < self.count and (len(self.drawn) == 1 or accepted < proposed / 8):
-                self._refresh()
-        return np.array(self.drawn[self.given :], dtype=np.int64), np.array(self.squares[self.given :])
+            proposed = min(max(16, 2 * (self.count - len(self.drawn))), BATCH) if self.taken else 1
+            self.accepted += self._try(total, proposed)
+            self.proposed += proposed
+            if not self.taken:  # the distance to the origin, which drew the first, is no bound of that to the first
+                self.bound[:] = np.inf
+                self._refresh(1)
+            elif self._pays():
+                self._refresh(max(FEWEST, self.taken))
+        return np.array(self.drawn, dtype=np.int64), np.array(self.squares)
 
     def _try(self, total: Doubles, proposed: int) -> int:
         rows = np.searchsorted(total, self.rng.random(proposed) * total[-1], side="right")
         rows = np.minimum(rows, np.searchsorted(total, total[-1]))  # rounding must not lead past the last possible row
         heights = self.rng.random(proposed) * self.bound[rows]
         true = self.bound[rows]
-        missed = np.concatenate([self.aside, np.array(self.drawn[self.known :], dtype=np.int64)])
-        if len(missed):
-            true = np.minimum(true, self.points.distances(rows, missed).min(axis=1))
+        if len(self.behind):
+            true = np.minimum(true, self.points.distances(rows, self.behind).min(axis=1))
         mutual = self.points.distances(rows, rows) if proposed > 1 else np.zeros((1, 1))
-        before = len(self.drawn)
+        new: list[int] = []
         for position in range(proposed):
             if heights[position] < true[position]:
-                self.drawn.append(int(rows[position]))
+                new.append(int(rows[position]))
                 self.squares.append(float(true[position]))
-                if len(self.drawn) == self.count:
+                if len(self.drawn) + len(new) == self.count:
                     break
                 np.minimum(true, mutual[position], out=true)
                 true[rows == rows[position]] = 0
         np.minimum.at(self.bound, rows, true)
-        return len(self.drawn) - before
+        self.drawn += new
+        self.behind = np.concatenate([self.behind, np.array(new, dtype=np.int64)])
+        self.bound[new] = 0
+        return len(new)
 
-    def _refresh(self) -> None:
-        more = self.given - len(self.aside)  # as many again: all of them are seldom worth the pass
-        missed = np.concatenate([self.aside[:more], np.array(self.drawn[self.known :], dtype=np.int64)])
-        self.aside = self.aside[more:]
-        first = self.known == 0  # the distance to the origin is no bound of the distance to the first draw
+    def _pays(self) -> bool:
+        """Say whether a pass would cost less than the proposals that it saves: half of those refused, is the hope."""
+        left, missed = self.count - len(self.drawn), len(self.behind)
+        refused = left * (self.proposed + 1) / (self.accepted + 1) - left
+        saved = refused / 2 * (missed + BATCH + SUM * len(self.points) / BATCH)
+        return saved > len(self.points) * min(missed, max(FEWEST, self.taken)) > 0
+
+    def _refresh(self, more: int) -> None:
+        """Take more centres into account in every row, the first that came."""
+        missed, self.behind = self.behind[:more], self.behind[more:]
 
         def improve(block: slice) -> None:
             for column in range(0, len(missed), COLUMNS):
                 nearest = self.points.distances(block, missed[column : column + COLUMNS]).min(axis=1)
-                replaced = first and column == 0
-                self.bound[block] = nearest if replaced else np.minimum(self.bound[block], nearest)
+                self.bound[block] = np.minimum(self.bound[block], nearest)
 
         in_blocks(improve, len(self.points), ROWS)
         self.bound[self.drawn] = 0
-        self.known = len(self.drawn)
+        self.taken += len(missed)
+        self.proposed = self.accepted = 0
 
     def _draw_uniformly(self) -> None:
-        left = np.setdiff1d(np.arange(len(self.points)), self.drawn)
+        left = np.setdiff1d(np.arange(len(self.points)), [*self.given, *self.drawn])
         more = self.rng.choice(left, self.count - len(self.drawn), replace=False)
         self.drawn.extend(more.tolist())
         self.squares.extend([0.0] * len(more))

@@ -82,20 +82,48 @@ def test_duplicates_fall_back_to_uniform_without_repeats() -> None:
     assert abs(counts / 2_000 - 0.6).max() < 0.05
 
 
-def test_reads_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    passes = 0
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """With how many points each pass over all rows compares them."""
+    seen: list[int] = []
     refresh = kmeans_plus_plus._Sampler._refresh
 
-    def counted(sampler: kmeans_plus_plus._Sampler) -> None:
-        nonlocal passes
-        passes += 1
-        refresh(sampler)
+    def counted(sampler: kmeans_plus_plus._Sampler, more: int) -> None:
+        seen.append(min(more, len(sampler.behind)))
+        refresh(sampler, more)
 
     monkeypatch.setattr(kmeans_plus_plus._Sampler, "_refresh", counted)
+    return seen
+
+
+def test_reads_few_passes(passes: list[int]) -> None:
     rng = np.random.default_rng(0)
     points = OuterProducts(rng.uniform(-0.5, 0.5, (5_000, 6)), rng.standard_normal((5_000, 16)).astype(np.float32))
     d2_sample(points, 500, rng)
-    assert passes <= 4
+    assert len(passes) <= 3
+    assert sum(passes) <= 50
+
+
+def test_many_draws_are_not_many_comparisons(passes: list[int]) -> None:
+    """Proposals are refused more and more; passes that take all draws in would cost 20,000 times 3,000 comparisons."""
+    rng = np.random.default_rng(1)
+    centres = rng.standard_normal((400, 8))
+    rows = (centres[rng.integers(0, 400, 20_000)] + 0.1 * rng.standard_normal((20_000, 8))).astype(np.float32)
+    picks, _ = d2_sample(OuterProducts(np.ones((20_000, 1)), rows), 3_000, rng, np.arange(10))
+    assert len(set(picks.tolist()) | set(range(10))) == 3_010
+    assert 4 <= len(passes) <= 9
+    assert sum(passes) <= 1_000
+
+
+def test_the_last_draws_cost_no_pass(passes: list[int]) -> None:
+    """The last proposals are few: that some of them are refused says little, and a pass would come too late."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((12, 4))
+    rows = (centres[rng.integers(0, 12, 30_000)] + 0.3 * rng.standard_normal((30_000, 4))).astype(np.float32)
+    points = OuterProducts(np.ones((30_000, 1)), rows)
+    for seed in range(10):
+        d2_sample(points, 100, np.random.default_rng(seed), np.arange(10))
+    assert passes == [3] * 10
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
