@@ -20,8 +20,8 @@ class Badge(Acquisition):
     to the origin); k-means++ draws it uniformly, and the authors' program takes the largest.
 
     Score: the squared distance to the nearest earlier pick, |g|² for the first, 0 among duplicates. Stochastic.
-    Cost: two to three passes over the pool, O(N (C + D)), not a pass a pick. Memory: C + 3 float64 a row.
-    Use it as the default: it has not been seen below random.
+    Cost: a few passes over the pool, two for a hundred picks, O(N (C + D)) each; not a pass a pick. Memory: C + 3
+    float64 a row. Use it as the default: it has not been seen below random.
 
     Source:
         Ash et al., Deep batch active learning by diverse, uncertain gradient lower bounds, ICLR 2020.
@@ -43,7 +43,7 @@ class Badge(Acquisition):
 
     needs: frozenset[Need] = frozenset({"logits", "embeddings"})
     stochastic: bool = True
-    time: str = "O(N (C + D)), 2 to 3 passes over the pool"
+    time: str = "O(N (C + D)) a pass, a few passes over the pool"
     memory: str = "8 (C + 3) bytes an image"
 
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:

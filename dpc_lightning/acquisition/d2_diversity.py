@@ -21,7 +21,7 @@ class KMeansPlusPlus(Acquisition):
     farthest image: where many images are, many picks are, and a single outlier is likely, not certain.
 
     Score: the squared distance at the time of drawing, 0 among duplicates, NaN for the first where nothing is owned.
-    Stochastic. Cost: 2 to 3 passes over the pool, O(N D √L), and about two proposals a pick that are compared with all
+    Stochastic. Cost: a few passes over the pool, O(N D √L), and about two proposals a pick that are compared with all
     that is owned; at worst, where √L of the owned images say little about the others, O(N D L). Memory: five float64 an
     image and a block. Use it at the start, where the model knows nothing that `Badge` could go by.
 
@@ -31,7 +31,7 @@ class KMeansPlusPlus(Acquisition):
 
     needs: frozenset[Need] = frozenset({"embeddings", "labelled_embeddings"})
     stochastic: bool = True
-    time: str = "O(N D √L), 2 to 3 passes over the pool; at worst O(N D (L + B))"
+    time: str = "O(N D √L), a few passes over the pool; at worst O(N D (L + B))"
     memory: str = "40 bytes an image and a block"
 
     def _pick(self, pool: PoolView, count: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:

@@ -122,9 +122,9 @@ def d2_sample(
     drawn, each further one takes in as many again; there is one when the proposals that are refused cost more. Where
     every distance is 0 (duplicates), the rest is drawn uniformly among the rows not drawn yet.
 
-    Cost: as a rule one pass over the pool, or two or three, and for each draw a few rows that are compared with all
-    drawn; at worst, where any few of the points say little about the others, as many comparisons as pairs of rows and
-    draws. Memory: 3 float64 a row, a block of rows, and the rows drawn.
+    Cost: a few passes over the pool, and for each draw a few rows that are compared with all drawn; at worst, where any
+    few of the points say little about the others, as many comparisons as pairs of rows and draws. Memory: 3 float64 a
+    row, a block of rows, and the rows drawn.
 
     Args:
         points: N points.
