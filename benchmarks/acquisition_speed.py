@@ -152,13 +152,14 @@ def typi_clust() -> list[Case]:
 
 
 def prob_cover() -> list[Case]:
-    """ProbCover against scikit-activeml's at two radii, given as distances of unit rows."""
+    """ProbCover against scikit-activeml's at radii with so many neighbours on average, a seventh of the rows asked."""
     rows = clustered(10_000, 512)
     unit = UnitRows(rows, rows[:0]).read(np.arange(len(rows)))
-    sample = np.sort(1 - unit[:1_000] @ unit.T, axis=1)
+    asked = unit[::7]
+    distances = np.sort((1 - asked @ unit.T).ravel())
     cases = []
-    for degree in (26, 231):
-        radius = float(np.median(sample[:, degree]))
+    for degree in (26, 74, 231, 480):
+        radius = float(distances[degree * len(asked)])
         rule = ProbCover(random_state=0, n_classes=6, deltas=[float(np.sqrt(2 * radius))])
         peer = query(rule, unit.astype(np.float32), rows[:0], 100)
         ours = select(acquisition.ProbCover(radius=radius), pool_of(rows, rows[:0]), 100)

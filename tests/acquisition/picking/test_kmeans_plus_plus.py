@@ -26,9 +26,15 @@ def test_distances_are_those_of_outer_products() -> None:
     np.testing.assert_allclose(points.norms, np.square(outer).sum(axis=1), rtol=1e-12)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_ordered_triples_have_the_probabilities_of_k_means_plus_plus(seed: int) -> None:
-    """The third draw follows a block of proposals of which some were made before the second was accepted."""
+@pytest.mark.parametrize(("seed", "batch"), [(0, 256), (1, 256), (2, 1), (3, 2)])
+def test_ordered_triples_have_the_probabilities_of_k_means_plus_plus(
+    seed: int, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third draw follows proposals made before the second was accepted, or, in small batches, passes over all."""
+    monkeypatch.setattr(kmeans_plus_plus, "BATCH", batch)
+    if batch < 16:
+        monkeypatch.setattr(kmeans_plus_plus, "FEWEST", 1)
+        monkeypatch.setattr(kmeans_plus_plus, "SUM", 1e6)
     points, outer = points_of(6, seed)
     square = np.square(outer[:, None] - outer).sum(axis=2)
     first = np.square(outer).sum(axis=1)
@@ -144,9 +150,12 @@ def test_stacked_rows_are_those_of_both_arrays() -> None:
         assert (stacked[wanted] == both[wanted]).all()
 
 
-@pytest.mark.parametrize("centres", [1, 3, 50])
-def test_centres_give_the_same_chances_whatever_their_pivots(centres: int) -> None:
-    """Scores are exact distances although most centres are first met when a proposal is looked at."""
+@pytest.mark.parametrize(("centres", "worth"), [(1, 0.1), (3, 0.1), (50, 0.1), (50, 1e6)])
+def test_centres_give_the_same_chances_whatever_their_pivots(
+    centres: int, worth: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores are exact distances although most centres are first met when a proposal is looked at, or in a pass."""
+    monkeypatch.setattr(kmeans_plus_plus, "SUM", worth)
     rng = np.random.default_rng(centres)
     rows = rng.standard_normal((400, 6)).astype(np.float32)
     given = rng.permutation(400)[:centres]
