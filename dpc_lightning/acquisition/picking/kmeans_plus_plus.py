@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from dpc_lightning.acquisition.picking.arrays import Doubles, FloatArray, IntArray
+from dpc_lightning.acquisition.picking.half_floats import widened
 from dpc_lightning.acquisition.picking.in_blocks import in_blocks
 
 __all__ = ["OuterProducts", "Stacked", "d2_sample"]
@@ -107,7 +108,8 @@ class OuterProducts:
         self.norms[block] = np.square(self.left[block]).sum(axis=1) * np.square(rows).sum(axis=1)
 
     def _features(self, rows: IntArray | slice) -> Doubles:
-        return np.array(self.right[rows], dtype=np.float64, order="C")
+        chosen = self.right[rows]
+        return np.array(widened(chosen) if chosen.dtype == np.float16 else chosen, dtype=np.float64, order="C")
 
 
 def d2_sample(
