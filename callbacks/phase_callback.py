@@ -22,9 +22,9 @@ class PurchaseRecord:
         scores: `(n,)` float32, score of each when it was picked; NaN for rules without one.
         labels: `(n, C)` uint8.
         pool: images that could have been picked.
-        scored: images of the pool that were scored; where a rule hears several models, those that only some of them
-            were asked about count for less. None where an earlier start had scored a part of them, so that the
-            seconds say nothing of an image.
+        scored: images that were scored, owned ones too if the rule asks for them; where it hears several models, those
+            that only some of them were asked about count for less. None where an earlier start had scored a part of
+            them, so that the seconds say nothing of an image.
         labels_left: what is left of the label budget after this purchase.
         score_seconds: seconds that scoring the pool took.
         pick_seconds: seconds that picking took.

@@ -104,15 +104,18 @@ class Planner(PhaseCallback):
         work = self.work()
         if not (rounds_follow and self.plan.spend_all and work.labels):
             return 0.0
-        purchase = purchase_seconds(self.costs(), work.pool, work.labels, work.scored_share)
-        return self.costs(training).validation + purchase
+        return self.costs(training).validation + self._purchase(work, work.labels)
 
     def next_purchase(self, rounds: int) -> float:
         """Predict what the purchase of the next of so many rounds takes; nothing where the reserve is for it."""
         work = self.work()
         if not rounds or not work.labels or (rounds == 1 and self.plan.spend_all):
             return 0.0
-        return purchase_seconds(self.costs(), work.pool, share(work.labels, rounds), work.scored_share)
+        return self._purchase(work, share(work.labels, rounds))
+
+    def _purchase(self, work: Workload, count: int) -> float:
+        """Predict what the next purchase takes, of so many images."""
+        return purchase_seconds(self.costs(), work.pool, count, work.scored_share, work.owned * work.owned_share)
 
     def decide(self, done: int) -> Decision:
         """Plan the rounds that follow, by the seconds that are left.

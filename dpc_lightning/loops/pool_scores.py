@@ -31,6 +31,8 @@ __all__ = ["PoolScorer"]
 
 IN_MEMORY = 2**30
 """Bytes of scores up to which a pool is scored in memory; more go to files."""
+OWNED: frozenset[Need] = frozenset({"labelled_embeddings", "labelled_logits"})
+"""For these the owned images are scored, too, by the present model alone."""
 FOLDER = "scores"
 """Name of the folder of these files in that of the run."""
 
@@ -57,8 +59,8 @@ class PoolScorer:
 
     Attributes:
         wanted: which images the rule wants scored.
-        scored: images of the pool that were scored for the last view, by all models of the rule; those that only some
-            of them were asked about count for less. None if an earlier start had scored some of them.
+        scored: images that were scored for the last view, by all models of the rule; those that only some of them were
+            asked about count for less. None if an earlier start had scored some of them.
     """
 
     def __init__(self, trainer: Trainer, plan: PurchasePlan, run_dir: Path, seed: int, clock: ComputeBudget) -> None:
@@ -74,15 +76,12 @@ class PoolScorer:
         """Score a few batches of the pool and throw the scores away, to know what a purchase will take.
 
         Returns:
-            What the images take that the rule wants to be scored, over all ranks, and what one image takes.
+            What the work begins with, and what one image takes through all models of the rule, over all ranks.
         """
-        needs = self.plan.acquisition.needs
         share = data.pool_loader(self.trainer.global_rank, self.trainer.world_size)
-        with_features = "embeddings" in needs
+        with_features = "embeddings" in self.plan.acquisition.needs
         trial = try_scoring(module, self.trainer.strategy, share, embeddings=with_features, clock=self.clock.now)
-        owned = len(data.aggregated) if needs & {"labelled_embeddings", "labelled_logits"} else 0
-        image = trial.image_seconds / self.trainer.world_size
-        return ScoringTrial(trial.start_seconds + owned * image, image * self._most_members)
+        return ScoringTrial(trial.start_seconds, trial.image_seconds / self.trainer.world_size * self._most_members)
 
     def view(
         self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need], number: int, quota: int = 0
@@ -132,6 +131,11 @@ class PoolScorer:
         # scores that are not finite are refused on rank 0, which alone has them: the others must hear of it
         on_rank_zero(self.trainer, lambda: made.append(view()))
         return made[0] if made else view()
+
+    @property
+    def owned_share(self) -> float:
+        """What scoring an owned image takes beside one of the pool: 0 where the rule wants to know nothing of them."""
+        return 1 / self._most_members if self.plan.acquisition.needs & OWNED else 0.0
 
     @property
     def _most_members(self) -> int:
@@ -198,8 +202,10 @@ class PoolScorer:
     def _labelled(self, data: PurchaseDataModule, module: MultiLabelClassifier, needs: set[Need]) -> ImageScores:
         """Score the images that are owned."""
         count = len(data.aggregated)
-        if not needs & {"labelled_embeddings", "labelled_logits"}:
+        if not needs & OWNED:
             return _none(count)
+        if self.scored is not None:
+            self.scored += -(-count // self._most_members)
         loader = data.labelled_loader(self.trainer.global_rank, self.trainer.world_size)
         share = ((batch["row"], batch["image"]) for batch in loader)
         features = "labelled_embeddings" in needs

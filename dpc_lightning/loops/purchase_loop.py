@@ -190,6 +190,7 @@ class PurchaseLoop(PhasedFitLoop):
             pseudo=data.pseudo_images or pseudo,
             validate_every=trainer.check_val_every_n_epoch or 1,
             scored_share=self.buyer.scorer.wanted.share(in_pool),
+            owned_share=self.buyer.scorer.owned_share,
         )
 
     def _revise(self) -> None:

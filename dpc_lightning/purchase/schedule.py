@@ -85,16 +85,19 @@ class Workload:
     """Epochs from one validation to the next; each phase ends with one."""
     scored_share: float = 1.0
     """Share of the pool that the rule wants scored."""
+    owned_share: float = 0.0
+    """What scoring an owned image takes beside one of the pool: 0 where the rule wants to know nothing of them."""
 
 
-def purchase_seconds(costs: Costs, pool: int, count: int, scored_share: float = 1.0) -> float:
-    """Predict what scoring a pool, picking and buying take.
+def purchase_seconds(costs: Costs, pool: int, count: int, scored_share: float = 1.0, owned: float = 0.0) -> float:
+    """Predict what scoring a pool and what is owned, picking and buying take.
 
     Args:
         costs: what work costs.
         pool: images of the pool.
         count: images to be bought.
         scored_share: share of the pool that is scored; at least what is bought is.
+        owned: images to be scored beside the pool.
 
     Example:
         >>> purchase_seconds(Costs(step=0.1, score_image=0.001, pick=1e-6, buy=0.5), 2000, 100)
@@ -102,7 +105,7 @@ def purchase_seconds(costs: Costs, pool: int, count: int, scored_share: float = 
         >>> purchase_seconds(Costs(step=0.1, score_image=0.001, buy=0.5), 2000, 100, scored_share=0.5)
         2.0
     """
-    scoring = costs.score + costs.score_image * max(count, pool * scored_share)
+    scoring = costs.score + costs.score_image * (max(count, pool * scored_share) + owned)
     picking = 0.5 * scoring if costs.pick is None else costs.pick * pool * count
     return scoring + picking + costs.buy
 
@@ -140,7 +143,7 @@ def rounds_seconds(costs: Costs, work: Workload, round_epochs: Sequence[int]) ->
     seconds, owned, pool, labels = 0.0, work.owned, work.pool, work.labels
     for number, epochs in enumerate(round_epochs):
         count = share(labels, len(round_epochs) - number)
-        seconds += purchase_seconds(costs, pool, count, work.scored_share)
+        seconds += purchase_seconds(costs, pool, count, work.scored_share, owned * work.owned_share)
         owned, pool, labels = owned + count, pool - count, labels - count
         seconds += training_seconds(costs, work, owned + work.pseudo, epochs)
     return seconds

@@ -114,6 +114,20 @@ def test_only_the_images_that_the_rule_wants_scored_are_planned_for(
     assert expected == {"all": pytest.approx(1.5 * 50 * IMAGE), "third": pytest.approx(1.5 * 17 * IMAGE)}
 
 
+def test_the_owned_images_that_the_rule_wants_to_know_are_planned_for(
+    small_root: Path, tmp_path: Path, clock: WorkClock
+) -> None:
+    """40 images are owned and 50 in the pool: with each purchase the first become more, the second fewer."""
+    rule = ("--purchase.acquisition=KCenter", "--purchase.max_rounds=2", "--purchase.max_round_epochs=2")
+    summary = fit(small_root, tmp_path / "run", *AUTO, *rule, "--purchase.pretrain_epochs=2", "--purchase.seconds=30")
+    first, second = events(tmp_path / "run", PLAN)
+    training = summary["compute_spent_on_s"]["train"]
+    assert first["seconds"] == pytest.approx(2 * 1.5 * 90 * IMAGE + training, rel=0.05)
+    assert second["seconds"] == pytest.approx(90 * IMAGE)
+    trial = 50 * IMAGE  # it scores a few batches of the pool, which here are all of it
+    assert summary["compute_spent_on_s"]["score"] == pytest.approx(trial + 2 * 90 * IMAGE)
+
+
 def test_pretraining_takes_half_of_the_budget_at_most_and_its_rate_comes_down(
     small_root: Path, tmp_path: Path, clock: WorkClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,14 @@ def test_what_is_not_scored_costs_nothing_but_what_is_bought_was_scored() -> Non
     assert rounds_seconds(costs, whole, [0, 0]) == pytest.approx(2 + 0.01 * (100 + 80))
 
 
+def test_owned_images_that_the_rule_wants_to_know_are_scored_in_every_round() -> None:
+    costs = Costs(step=0.1, score=1.0, score_image=0.01, pick=0.0)
+    assert purchase_seconds(costs, 100, 5, owned=30) == pytest.approx(2.3)
+    nothing, half = (Workload(8, 100, 40, batch=4, owned_share=share) for share in (0.0, 0.5))
+    assert rounds_seconds(costs, nothing, [0, 0]) == pytest.approx(2 + 0.01 * (100 + 80))
+    assert rounds_seconds(costs, half, [0, 0]) == pytest.approx(2 + 0.01 * (100 + 4 + 80 + 14))
+
+
 @given(costs, works, st.floats(-5, 500), st.integers(1, 9), st.integers(1, 99))
 def test_pretraining_is_cut_to_whole_epochs_that_fit(
     cost: Costs, work: Workload, budget: float, done: int, asked: int
