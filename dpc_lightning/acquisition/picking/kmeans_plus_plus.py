@@ -12,9 +12,12 @@ from dpc_lightning.acquisition.picking.in_blocks import in_blocks
 __all__ = ["OuterProducts", "Stacked", "d2_sample"]
 
 ROWS: Final = 256
-"""Rows that a pass over the pool holds in float64 at once."""
+"""Rows that a pass over the pool holds in float64 at once, at least."""
 
-COLUMNS: Final = 2_048
+MOST_ROWS: Final = 1_024
+"""Of a large pool so many: threads wait for each other with small blocks."""
+
+COLUMNS: Final = 512
 """Drawn points that a pass over the pool compares a block with at once."""
 
 BATCH: Final = 256
@@ -79,7 +82,7 @@ class OuterProducts:
         self.right = right
         self.norms: Doubles = np.empty(len(left))
         """`(N,)` squared norms."""
-        in_blocks(self._measure, len(left), ROWS)
+        in_blocks(self._measure, len(left), _block_rows(len(left)))
 
     def __len__(self) -> int:
         return len(self.left)
@@ -218,7 +221,7 @@ class _Sampler:
                 nearest = self.points.distances(block, missed[column : column + COLUMNS]).min(axis=1)
                 self.bound[block] = np.minimum(self.bound[block], nearest)
 
-        in_blocks(improve, len(self.points), ROWS)
+        in_blocks(improve, len(self.points), _block_rows(len(self.points)))
         self.bound[self.drawn] = 0
         self.taken += len(missed)
         self.proposed = self.accepted = 0
@@ -228,3 +231,7 @@ class _Sampler:
         more = self.rng.choice(left, self.count - len(self.drawn), replace=False)
         self.drawn.extend(more.tolist())
         self.squares.extend([0.0] * len(more))
+
+
+def _block_rows(rows: int) -> int:
+    return max(ROWS, min(MOST_ROWS, rows // 64))
