@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dpc_lightning.__main__ import main
-from dpc_lightning.acquisition.badge import Badge
+from dpc_lightning.acquisition.expected_gain import ExpectedGain
 from dpc_lightning.loops import buyer
 from dpc_lightning.models.classifier import MultiLabelClassifier
 from dpc_lightning.purchase.oracle import HiddenLabels
@@ -53,7 +53,7 @@ PLACES = {
     "second epoch of pretraining": (MultiLabelClassifier, "training_step", 3),
     "validation": (MultiLabelClassifier, "validation_step", 0),
     "scoring of round 1": (MultiLabelClassifier, "score_batch", 0),
-    "picking of round 2": (Badge, "_pick", 1),
+    "picking of round 2": (ExpectedGain, "_pick", 1),
     "asking the oracle in round 1": (HiddenLabels, "label", 1),
     "between buying and training": (buyer, "write_purchases", 0),
     "evaluation": (MultiLabelClassifier, "training_step", 10),

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from dpc_lightning.acquisition.badge import Badge
 from dpc_lightning.acquisition.base import Acquisition
+from dpc_lightning.acquisition.expected_gain import ExpectedGain
 from dpc_lightning.errors import ConfigError
 from dpc_lightning.purchase.oracle import HiddenLabels, Oracle
 
@@ -75,8 +75,8 @@ class PurchasePlan:
     """Epochs after a purchase at most with `rounds: auto`, where seconds are left over."""
     round_start: Literal["continue", "fresh"] = "continue"
     """Whether the model of a round goes on from the one before or starts from new weights."""
-    acquisition: Acquisition = field(default_factory=Badge)
-    """The rule that picks, for example `Badge` or `MeanEntropy`."""
+    acquisition: Acquisition = field(default_factory=ExpectedGain)
+    """The rule that picks, for example `ExpectedGain` or `Badge`."""
     oracle: Oracle = field(default_factory=HiddenLabels)
     """Who answers what the label of a bought image is."""
     oracle_attempts: int = 3

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dpc_lightning.__main__ import main
-from dpc_lightning.acquisition.badge import Badge
+from dpc_lightning.acquisition.expected_gain import ExpectedGain
 from dpc_lightning.callbacks.compute_budget import ComputeBudget
 from dpc_lightning.loops.planner import PLAN, PRETRAIN_PLAN, Planner, PlanWarning
 from dpc_lightning.loops.purchase_loop import CLOCK_STOP, PurchaseLoop
@@ -65,7 +65,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> WorkClock:
             "score_batch",
             lambda module, images: 0.0 if torch.is_grad_enabled() else IMAGE * len(images),
         ),
-        (Badge, "_pick", lambda *_: PICK),
+        (ExpectedGain, "_pick", lambda *_: PICK),
     ]
     for owner, name, seconds in work:
         monkeypatch.setattr(owner, name, clock.moved_by(getattr(owner, name), seconds))
@@ -207,7 +207,7 @@ def test_pretraining_is_paid_for_where_only_training_is_free(
 def test_a_last_purchase_that_does_not_fit_is_left_out_where_labels_may_stay(
     small_root: Path, tmp_path: Path, clock: WorkClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Badge, "_pick", clock.moved_by(Badge._pick, lambda *_: 3.0))
+    monkeypatch.setattr(ExpectedGain, "_pick", clock.moved_by(ExpectedGain._pick, lambda *_: 3.0))
     settings = ("--purchase.seconds=6", "--purchase.spend_all=false", "--evaluate.epochs=1")
     summary = fit(small_root, tmp_path / "run", *settings)
     assert summary["labels_bought"] == 6
@@ -267,7 +267,7 @@ PLACES = {
     "the first epoch": (MultiLabelClassifier, "training_step", 1),
     "after pretraining was cut": (MultiLabelClassifier, "training_step", 8),
     "scoring of round 1": (MultiLabelClassifier, "score_batch", 1),
-    "picking of round 2": (Badge, "_pick", 1),
+    "picking of round 2": (ExpectedGain, "_pick", 1),
     "after the stop was noted": (PurchaseLoop, "_decide", -1),
 }
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonargparse import ArgumentParser
 
-from dpc_lightning.acquisition import Badge, ClassQuota
+from dpc_lightning.acquisition import ClassQuota, ExpectedGain
 from dpc_lightning.errors import ConfigError
 from dpc_lightning.purchase.oracle import HiddenLabels
 from dpc_lightning.purchase.plan import Phase, PurchasePlan, share
@@ -93,7 +93,7 @@ def test_comes_from_the_command_line() -> None:
     assert (plan.labels, plan.acquisition.scale, plan.acquisition.floor) == (9, 0.5, 0.02)
     assert isinstance(plan.oracle, HiddenLabels)
     default = parser.instantiate_classes(parser.parse_args([])).purchase
-    assert isinstance(default.acquisition, Badge)
+    assert isinstance(default.acquisition, ExpectedGain)
 
 
 def test_the_evaluation_has_one_random_stream_however_much_is_bought() -> None:

@@ -17,7 +17,7 @@ def test_a_real_run_has_a_report(finished_run: tuple[Path, Path], tmp_path: Path
     out = tmp_path / "looked_at.html"
     assert main(["report", str(finished_run[1]), "--out", str(out)]) == 0
     html = out.read_text(encoding="utf-8")
-    assert "12 of 12 labels bought by Badge" in html
+    assert "12 of 12 labels bought by ExpectedGain" in html
     assert html.count("data:image/jpeg;base64,") == 12
     assert "The ledger is whole" in html
     assert sorted(file.name for file in tmp_path.iterdir()) == ["looked_at", "looked_at.html"]
