@@ -208,10 +208,10 @@ def test_a_last_purchase_that_does_not_fit_is_left_out_where_labels_may_stay(
     small_root: Path, tmp_path: Path, clock: WorkClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ExpectedGain, "_pick", clock.moved_by(ExpectedGain._pick, lambda *_: 3.0))
-    settings = ("--purchase.seconds=6", "--purchase.spend_all=false", "--evaluate.epochs=1")
+    settings = ("--purchase.seconds=7", "--purchase.spend_all=false", "--evaluate.epochs=1")
     summary = fit(small_root, tmp_path / "run", *settings)
     assert summary["labels_bought"] == 6
-    assert summary["compute_spent_s"] <= 6
+    assert summary["compute_spent_s"] <= 7
 
 
 @pytest.mark.filterwarnings("ignore:The plan will not fit")
