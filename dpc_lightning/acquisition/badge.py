@@ -21,7 +21,7 @@ class Badge(Acquisition):
 
     Score: the squared distance to the nearest earlier pick, |g|² for the first, 0 among duplicates. Stochastic.
     Cost: a few passes over the pool, two for a hundred picks, O(N (C + D)) each; not a pass a pick. Memory: C + 3
-    float64 a row. Use it as the default: it has not been seen below random.
+    float64 a row. Use it where little is known of the classes: it has not been seen below random.
 
     Source:
         Ash et al., Deep batch active learning by diverse, uncertain gradient lower bounds, ICLR 2020.
