@@ -208,9 +208,10 @@ def test_a_float64_model_without_batchnorm_buys_the_same_on_1_2_and_4_ranks(tmp_
     one = [json.loads(line) for line in (tmp_path / "run_1" / "rank_0.jsonl").read_text().splitlines()]
     assert len(purchases(tmp_path / "run_1")) == 32
     for world in (2, 4):
-        assert (tmp_path / f"run_{world}" / "purchases.csv").read_bytes() == (
-            tmp_path / "run_1" / "purchases.csv"
-        ).read_bytes()
+        for mine, alone in zip(purchases(tmp_path / f"run_{world}"), purchases(tmp_path / "run_1"), strict=True):
+            score, other = float(mine.pop("score")), float(alone.pop("score"))
+            assert mine == alone
+            assert score == pytest.approx(other, rel=1e-5)  # features are float32: their last digits depend on sums
         ranks = [states(tmp_path / f"run_{world}", rank) for rank in range(world)]
         assert all(rank == ranks[0] for rank in ranks)  # equal weights at the end of every phase
         assert [state["step"] for state in ranks[0]] == [state["step"] for state in one]
