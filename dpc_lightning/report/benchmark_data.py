@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from dpc_lightning.errors import EvaluationError
 from dpc_lightning.evaluation.agreement import Agreement, agree
+from dpc_lightning.evaluation.cases import Case
 from dpc_lightning.evaluation.comparison import CaseComparison, Comparison, compare
 from dpc_lightning.evaluation.head_to_head import HeadToHead, head_to_head
 from dpc_lightning.evaluation.noise import Noise, noise
@@ -18,7 +19,7 @@ from dpc_lightning.evaluation.ranking import Ranking, rank
 from dpc_lightning.evaluation.result import ALL, NONE, RANDOM, Result
 from dpc_lightning.evaluation.statistics import summarize
 
-__all__ = ["REFERENCES", "BenchmarkData", "Cell", "mean_of", "said_of_left_out", "slug"]
+__all__ = ["REFERENCES", "BenchmarkData", "Cell", "case_slug", "mean_of", "said_of_left_out", "slug"]
 
 REFERENCES = (NONE, RANDOM, ALL)
 
@@ -173,6 +174,21 @@ def mean_of(values: Iterable[float | None]) -> float | None:
         (1.5, None)
     """
     return summarize([value for value in values if value is not None]).mean
+
+
+def case_slug(what: str, case: Case) -> str:
+    """Make a name for what is shown of a case.
+
+    Args:
+        what: the kind of thing.
+        case: the case.
+
+    Example:
+        >>> case_slug("case", Case("default", 100, 60.0, "b0"))
+        'case_default_100_60s_b0'
+    """
+    limit = () if case.seconds is None else (f"{case.seconds:g}s",)
+    return slug(what, case.study, case.labels, *limit, case.pipeline)
 
 
 def slug(*words: object) -> str:

@@ -1,7 +1,7 @@
 """One arm, for example the default, as the measure of all others."""
 
 from dpc_lightning.evaluation.statistics import PairedDifference
-from dpc_lightning.report.benchmark_data import BenchmarkData, slug
+from dpc_lightning.report.benchmark_data import BenchmarkData, case_slug, slug
 from dpc_lightning.report.page import Block, Text
 from dpc_lightning.report.table import Column, Table, Value
 
@@ -40,8 +40,7 @@ def head_to_head_section(data: BenchmarkData) -> tuple[Block, ...]:
         blocks.append(Table(slug("against", "mean", pipeline), title, columns, rows))
     for case, differences in found.cases.items():
         if differences:
-            limit = () if case.seconds is None else (f"{case.seconds:g}s",)
-            name = slug("against", case.study, case.labels, *limit, case.pipeline)
+            name = case_slug("against", case)
             alone = sorted(differences.items(), key=lambda item: -item[1].mean)
             lines = tuple((arm, *_numbers(by)) for arm, by in alone)
             blocks.append(Table(name, f"Minus {found.against}: {case.name}", (Column("arm"), *NUMBERS), lines))

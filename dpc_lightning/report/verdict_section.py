@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dpc_lightning.evaluation.comparison import ArmResult, CaseComparison
 from dpc_lightning.evaluation.statistics import FEWEST_SEEDS
-from dpc_lightning.report.benchmark_data import BenchmarkData, slug
+from dpc_lightning.report.benchmark_data import BenchmarkData, case_slug
 from dpc_lightning.report.page import Block, Facts, Heading, Text
 from dpc_lightning.report.table import Column, Table, Value
 
@@ -139,10 +139,9 @@ def _table(case: CaseComparison) -> Table:
         Column("verdict"),
     )
     rows = tuple(_row(arm) for arm in (*case.references, *case.arms))
-    place = case.case
-    limit = () if place.seconds is None else (f"{place.seconds:g}s",)
-    name = slug("case", place.study, place.labels, *limit, place.pipeline)
-    return Table(name, f"{place.name}: scores, and differences to random", columns, rows, folded=True)
+    return Table(
+        case_slug("case", case.case), f"{case.case.name}: scores, and differences to random", columns, rows, folded=True
+    )
 
 
 def _row(arm: ArmResult) -> tuple[Value, ...]:

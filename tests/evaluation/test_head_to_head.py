@@ -77,10 +77,14 @@ def test_pipelines_are_not_averaged() -> None:
 
 
 def test_a_rule_that_buys_what_the_other_bought_is_named() -> None:
-    twin = [replace(row, key=row.key + "t", arm="twin") for row in DEFAULT if row.arm == "badge"]
-    found = head_to_head(DEFAULT + twin, "badge")
-    assert "twin" not in next(iter(found.cases.values()))
-    assert "`twin` minus badge" in found.problems[0]
+    rows = DEFAULT + HARD
+    twin = [replace(row, key=row.key + "t", arm="twin") for row in rows if row.arm == "badge"]
+    found = head_to_head(rows + twin, "badge")
+    assert all("twin" not in arms for arms in (*found.cases.values(), *found.overall.values()))
+    assert [problem.partition(": `twin` minus badge")[0] for problem in found.problems] == [
+        *(case.name for case in found.cases),
+        "mean over cases, judged by b0",
+    ]
 
 
 def test_an_unknown_arm_is_refused_with_those_that_there_are() -> None:
